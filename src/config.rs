@@ -185,8 +185,8 @@ impl Configuration {
                 self.known_repositories()
             )));
         }
-        let mut names = self.repository.keys();
-        match (&self.default_repository, names.next(), names.next()) {
+        let mut all = self.repository.keys();
+        match (&self.default_repository, all.next(), all.next()) {
             (Some(name), ..) | (None, Some(name), None) => named(name).ok_or_else(|| {
                 Error::new(
                     ErrorKind::NotFound,
@@ -233,7 +233,7 @@ fn explain(error: &toml_edit::de::Error, text: &str, path: &Path) -> Error {
     let mut place = format!("`{}`", path.display());
     if let Some(before) = error.span().and_then(|span| text.get(..span.start)) {
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        place.push_str(&format!(", line {line}"));
+        place = format!("{place}, line {line}");
     }
     let message = error.message();
     if let Some(rest) = message.strip_prefix("unknown field `")

@@ -20,9 +20,9 @@ use crate::format::{id, path, sealed};
 use crate::storage::Storage;
 
 /// How long a lease is good without being renewed.
-const LEASE: Duration = Duration::from_secs(600);
+const LEASE: Duration = Duration::from_mins(10);
 /// How often it is renewed: a storage may be gone for several of these.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 /// How long the older of two waits for the younger to withdraw.
 const WITHDRAWAL: Duration = Duration::from_secs(3);
 

@@ -29,6 +29,14 @@ use crate::storage::Storage;
 /// Features of the format that this program knows. None are in use yet.
 const FEATURES: &[&str] = &[];
 
+/// What stands in the header of every format version; the rest may have another shape in a newer one.
+#[derive(serde::Deserialize)]
+struct Version {
+    format: u32,
+    #[serde(default)]
+    features: Vec<String>,
+}
+
 /// An opened repository; cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
@@ -100,13 +108,6 @@ impl Repository {
                 "The backups are not lost with it: move that file away and run `obbackup init --repository {location}`."
             ))
         };
-        // The version stands before the rest, whose shape may differ in a newer one.
-        #[derive(serde::Deserialize)]
-        struct Version {
-            format: u32,
-            #[serde(default)]
-            features: Vec<String>,
-        }
         let version: Version = sealed::unseal(&bytes).map_err(damaged)?;
         let unknown: Vec<_> = version
             .features

@@ -207,7 +207,9 @@ impl Repository {
         let known: HashSet<_> = chunks.packs().iter().map(|(id, _)| *id).collect();
         let recovered = self.recover_packs(chunks, objects)?;
         let readable: HashSet<_> = recovered.iter().map(|content| content.id).collect();
-        recovered.iter().for_each(|content| chunks.add(content));
+        for content in &recovered {
+            chunks.add(content);
+        }
         let mut unreadable = Vec::new();
         for object in objects {
             let Some(id) = path::parse_pack(&object.path) else {
@@ -460,7 +462,7 @@ fn walk(
             }
         },
         &mut |part, error| {
-            unreadable.push(format!("the catalog of the {part} cannot be read: {error}"))
+            unreadable.push(format!("the catalog of the {part} cannot be read: {error}"));
         },
     );
     for problem in problems.into_iter().chain(unreadable) {

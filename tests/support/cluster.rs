@@ -496,10 +496,7 @@ pub fn on_version(version: u32, test: impl FnOnce(&Cluster)) {
 
 /// Says that a test was skipped, and why: past the capture of a passing test's output, so that it is seen.
 pub fn skipped(why: &dyn fmt::Display) {
-    let test = std::thread::current()
-        .name()
-        .unwrap_or("a test")
-        .to_owned();
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }
 

@@ -4,5 +4,6 @@
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod backups;
 pub mod cluster;
 pub mod programs;

@@ -125,7 +125,7 @@ fn a_fault_at_every_operation_is_an_error_or_a_good_backup() {
                 take(&created, 1).unwrap()
             };
             let faulty = Arc::new(Faulty::at(Local::new(&place), Operations::All, at, fault));
-            let taken =
+            let outcome =
                 Repository::open(faulty.clone()).and_then(|repository| take(&repository, 2));
             let repository = repository(&place).unwrap();
             let case = format!("{fault:?} at {at}");
@@ -134,7 +134,7 @@ fn a_fault_at_every_operation_is_an_error_or_a_good_backup() {
                 read_back(&repository, &first).unwrap() == contents(1),
                 "{case}"
             );
-            match taken {
+            match outcome {
                 Ok(id) => assert!(
                     read_back(&repository, &id).unwrap() == contents(2),
                     "{case}"

@@ -1,5 +1,6 @@
 //! Which chunk lies where: all indexes of a repository, joined in memory.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::Repository;
@@ -45,6 +46,8 @@ impl Place {
 pub struct ChunkMap {
     packs: Vec<(Digest256, u64)>,
     places: HashMap<ChunkId, Place>,
+    /// Further places of a chunk: it was stored again because a pack was damaged, or by two writers.
+    spares: HashMap<ChunkId, Vec<Place>>,
 }
 
 impl ChunkMap {
@@ -68,21 +71,38 @@ impl ChunkMap {
             else {
                 continue;
             };
-            self.places.entry(*id).or_insert(Place {
+            let place = Place {
                 pack,
                 stored_bytes,
                 plain_bytes,
                 codec: *codec,
                 offset: *offset,
-            });
+            };
+            match self.places.entry(*id) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(place);
+                }
+                Entry::Occupied(_) => self.spares.entry(*id).or_default().push(place),
+            }
         }
     }
 
     /// Where the chunk lies: the pack, and the place in it.
     pub fn get(&self, id: &ChunkId) -> Option<(Digest256, Place)> {
-        let place = *self.places.get(id)?;
-        let (pack, _) = *self.packs.get(place.pack as usize)?;
-        Some((pack, place))
+        self.all(id).next()
+    }
+
+    /// Every place where the chunk lies.
+    pub fn all(&self, id: &ChunkId) -> impl Iterator<Item = (Digest256, Place)> {
+        let spares = self.spares.get(id).into_iter().flatten();
+        self.places
+            .get(id)
+            .into_iter()
+            .chain(spares)
+            .filter_map(|place| {
+                let (pack, _) = self.packs.get(place.pack as usize)?;
+                Some((*pack, *place))
+            })
     }
 
     /// Whether the chunk is known.
@@ -95,17 +115,36 @@ impl ChunkMap {
         &self.packs
     }
 
-    /// Forgets every chunk whose pack is not among `present`, or has another length there.
-    pub fn keep_present(&mut self, present: &[Object]) {
+    /// Which packs are among `present` with the length that they should have, by their number here.
+    fn sound(&self, present: &[Object]) -> Vec<bool> {
         let present: HashMap<Digest256, u64> = present
             .iter()
             .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
             .collect();
-        let sound: Vec<bool> = self
-            .packs
+        self.packs
             .iter()
             .map(|(id, bytes)| present.get(id) == Some(bytes))
-            .collect();
+            .collect()
+    }
+
+    /// Where a chunk has several places, puts one whose pack is present first.
+    pub fn prefer_present(&mut self, present: &[Object]) {
+        let sound = self.sound(present);
+        let is_sound = |place: &Place| sound.get(place.pack as usize) == Some(&true);
+        for (id, spares) in &mut self.spares {
+            if let Some(place) = self.places.get_mut(id)
+                && !is_sound(place)
+                && let Some(spare) = spares.iter_mut().find(|spare| is_sound(spare))
+            {
+                std::mem::swap(place, spare);
+            }
+        }
+    }
+
+    /// Forgets every chunk that has no place in a pack among `present`.
+    pub fn keep_present(&mut self, present: &[Object]) {
+        self.prefer_present(present);
+        let sound = self.sound(present);
         self.places
             .retain(|_, place| sound.get(place.pack as usize) == Some(&true));
     }

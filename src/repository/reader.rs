@@ -37,10 +37,12 @@ impl Repository {
 }
 
 impl Reader {
-    fn find(&self, id: &ChunkId) -> Result<(Digest256, Place)> {
+    /// Every place of the chunk, at least one.
+    fn find(&self, id: &ChunkId) -> Result<Vec<(Digest256, Place)>> {
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = state.chunks.get(id) {
+            let found: Vec<_> = state.chunks.all(id).collect();
+            if !found.is_empty() {
                 return Ok(found);
             }
         }
@@ -52,23 +54,27 @@ impl Reader {
             }
             state.recovered = true;
         }
-        state.chunks.get(id).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Damaged,
-                format!(
-                    "chunk {id} is in no pack of `{}`",
-                    self.repository.storage().location()
-                ),
-            )
-            .hint(VERIFY_HINT)
-        })
+        let found: Vec<_> = state.chunks.all(id).collect();
+        if found.is_empty() {
+            let location = self.repository.storage().location();
+            let message = format!("chunk {id} is in no pack of `{location}`");
+            return Err(Error::new(ErrorKind::Damaged, message).hint(VERIFY_HINT));
+        }
+        Ok(found)
     }
 
-    /// Bytes that the chunk takes in its pack, where it is known.
-    pub fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let range = state.chunks.get(id)?.1.range();
-        Some(range.end - range.start)
+    fn read(&self, id: &ChunkId, pack: &Digest256, place: &Place) -> Result<Vec<u8>> {
+        let path = path::pack(pack);
+        let stored = self.repository.storage().read_range(&path, place.range());
+        let stored = stored.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::Damaged,
+                format!("pack `{path}` is missing, and chunk {id} with it"),
+            ),
+            _ => error,
+        })?;
+        codec::decode(id, place.codec(), &stored, place.plain_bytes())
+            .map_err(|error| error.context(format!("pack `{path}`")))
     }
 }
 
@@ -77,22 +83,18 @@ const VERIFY_HINT: &str =
 
 impl ChunkSource for Reader {
     fn get(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        let (pack, place) = self.find(id)?;
-        let path = path::pack(&pack);
-        let stored = self
-            .repository
-            .storage()
-            .read_range(&path, place.range())
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Error::new(
-                    ErrorKind::Damaged,
-                    format!("pack `{path}` is missing, and chunk {id} with it"),
-                )
-                .hint(VERIFY_HINT),
-                ErrorKind::Damaged => error.hint(VERIFY_HINT),
-                _ => error,
-            })?;
-        codec::decode(id, place.codec(), &stored, place.plain_bytes())
-            .map_err(|error| error.context(format!("pack `{path}`")).hint(VERIFY_HINT))
+        let mut first = None;
+        for (pack, place) in self.find(id)? {
+            match self.read(id, &pack, &place) {
+                // Another pack may hold it whole.
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    first.get_or_insert(error);
+                }
+                result => return result,
+            }
+        }
+        let error =
+            first.unwrap_or_else(|| Error::new(ErrorKind::Damaged, format!("no chunk {id}")));
+        Err(error.hint(VERIFY_HINT))
     }
 }

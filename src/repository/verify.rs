@@ -122,6 +122,8 @@ impl Repository {
         }
         let unindexed = self.check_packs(&objects, &by_path, &mut indexes.chunks, &mut findings)?;
 
+        indexes.chunks.prefer_present(&objects);
+
         let found = self.backups()?;
         for (object, problem) in &found.damaged {
             findings.add(Severity::Damage, object, problem.clone());

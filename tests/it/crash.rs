@@ -110,22 +110,22 @@ fn dies_at_every_write() {
 #[test]
 fn a_fault_at_every_operation_is_an_error_or_a_good_backup() {
     let faults = [
-        Fault::Before(ErrorKind::Io),
-        Fault::After(ErrorKind::Io),
-        Fault::Before(ErrorKind::NoSpace),
+        (Fault::Before(ErrorKind::Io), ErrorKind::Io),
+        (Fault::After(ErrorKind::Io), ErrorKind::Io),
+        (Fault::Before(ErrorKind::NoSpace), ErrorKind::NoSpace),
     ];
-    for fault in faults {
+    for (fault, kind) in faults {
         let mut failures = 0;
         for at in 0.. {
             let directory = tempfile::tempdir().unwrap();
             let place = directory.path().join("repository");
             let first = {
-                let created =
+                let made =
                     Repository::init(Arc::new(Local::new(&place)), Compression::Gzip).unwrap();
-                take(&created, 1).unwrap()
+                take(&made, 1).unwrap()
             };
             let faulty = Arc::new(Faulty::at(Local::new(&place), Operations::All, at, fault));
-            let outcome =
+            let taking =
                 Repository::open(faulty.clone()).and_then(|repository| take(&repository, 2));
             let repository = repository(&place).unwrap();
             let case = format!("{fault:?} at {at}");
@@ -134,15 +134,12 @@ fn a_fault_at_every_operation_is_an_error_or_a_good_backup() {
                 read_back(&repository, &first).unwrap() == contents(1),
                 "{case}"
             );
-            match outcome {
+            match taking {
                 Ok(id) => assert!(
                     read_back(&repository, &id).unwrap() == contents(2),
                     "{case}"
                 ),
                 Err(error) => {
-                    let (Fault::Before(kind) | Fault::After(kind)) = fault else {
-                        unreachable!()
-                    };
                     assert_eq!(error.kind(), kind, "{case}: {error:?}");
                     failures += 1;
                 }

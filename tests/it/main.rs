@@ -9,6 +9,7 @@ mod architecture;
 mod crash;
 mod damage;
 mod servers;
+mod sweep;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.
 #[test]

@@ -26,6 +26,9 @@ const HEARTBEAT: Duration = Duration::from_mins(1);
 /// How long the older of two waits for the younger to withdraw.
 const WITHDRAWAL: Duration = Duration::from_secs(3);
 
+/// How often giving a lease back is tried.
+const DELETE_TRIES: u32 = 3;
+
 /// A lease that is held; given back when dropped.
 pub struct Lock {
     storage: Arc<dyn Storage>,
@@ -145,11 +148,11 @@ fn excludes(mine: &Lease, other: &Lease) -> bool {
 
 /// Whether the holder may still be at work.
 fn is_live(lease: &Lease, worker: &Worker, now: DateTime<Utc>) -> bool {
-    // On this host and boot the process table knows better than any clock.
-    if lease.host == worker.host && lease.boot == worker.boot {
-        return identity::process_started(lease.pid) == Some(lease.process_started);
-    }
-    now < lease.expires_at
+    // On this host and boot the process table tells of a death at once. A living process may have failed to
+    // give its lease back, so that the time decides there too.
+    let here = lease.host == worker.host && lease.boot == worker.boot;
+    let dead = here && identity::process_started(lease.pid) != Some(lease.process_started);
+    !dead && now < lease.expires_at
 }
 
 impl Lock {
@@ -162,10 +165,13 @@ impl Lock {
                 .name("obbackup-lease".to_owned())
                 .spawn(move || {
                     while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-                        // Others take the lock once it has lapsed, be it that the storage was gone or that this
-                        // machine slept: from then on nothing may be written, not even the lease.
+                        // Whoever found the lease lapsed has cleared it away, and holds the lock now; writing it
+                        // again would make two holders.
                         let now = Utc::now();
-                        if now >= lease.expires_at {
+                        let cleared = storage.read(&path::lease(&lease.id)).err();
+                        if now >= lease.expires_at
+                            || cleared.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+                        {
                             lost.store(true, Ordering::SeqCst);
                             return;
                         }
@@ -192,13 +198,21 @@ impl Lock {
         })
     }
 
-    /// An error once the lease could not be renewed in time: somebody else may hold it.
+    /// An error once the lease lapsed or was cleared away: somebody else may hold the lock.
+    ///
+    /// Asks the storage: to be called before what must not happen beside another holder.
     pub fn check(&self) -> Result<()> {
-        if self.lost.load(Ordering::SeqCst) {
+        let lapsed = self.lost.load(Ordering::SeqCst)
+            || match self.storage.read(&path::lease(&self.lease.id)) {
+                Ok(_) => false,
+                Err(error) if error.kind() == ErrorKind::NotFound => true,
+                Err(error) => return Err(error),
+            };
+        if lapsed {
             return Err(Error::new(
                 ErrorKind::Locked,
                 format!(
-                    "the lock on `{}` lapsed: the storage could not be written for {} minutes",
+                    "the lock on `{}` lapsed: this machine slept, or the storage could not be written for {} minutes",
                     self.storage.location(),
                     LEASE.as_secs() / 60
                 ),
@@ -216,8 +230,12 @@ impl Drop for Lock {
         if let Some(heartbeat) = self.heartbeat.take() {
             let _ = heartbeat.join();
         }
-        // Nobody is left to tell of a failure; the lease lapses, or is seen to be of a dead process.
-        let _ = self.storage.delete(&path::lease(&self.lease.id));
+        // Nobody is left to tell of a failure; then the lease lapses by itself.
+        for _ in 0..DELETE_TRIES {
+            if self.storage.delete(&path::lease(&self.lease.id)).is_ok() {
+                break;
+            }
+        }
     }
 }
 
@@ -293,6 +311,18 @@ mod tests {
             });
         }
         assert_eq!(repository.storage.list(path::LOCKS).unwrap(), []);
+    }
+
+    #[test]
+    fn a_holder_whose_lease_was_cleared_away_is_told() {
+        let repository = repository();
+        let lock = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+        lock.check().unwrap();
+        repository
+            .storage
+            .delete(&path::lease(&lock.lease.id))
+            .unwrap();
+        assert_eq!(lock.check().unwrap_err().kind(), ErrorKind::Locked);
     }
 
     #[test]

@@ -59,10 +59,11 @@ impl Repository {
         if let Some(holder) = self.conflicts(&lease, &worker)?.first() {
             return Err(self.locked(holder));
         }
-        self.storage
-            .create(&path::lease(&lease.id), &sealed::seal(&lease)?)?;
-        // From here on the lease is given back whatever happens: dropping the lock deletes it.
+        // Held before it is written: a create that fails may have had its effect, and dropping the lock
+        // clears it away, whatever happens from here on.
         let lock = Lock::hold(self.storage.clone(), lease)?;
+        self.storage
+            .create(&path::lease(&lock.lease.id), &sealed::seal(&lock.lease)?)?;
         let seen = Instant::now();
         loop {
             let conflicts = self.conflicts(&lock.lease, &worker)?;

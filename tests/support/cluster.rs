@@ -19,7 +19,7 @@ use super::programs;
 pub const SUPERUSER: &str = "postgres";
 
 const PASSWORD: &str = "su per'user";
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Stops the server and removes its directory when its standard input ends, that is when the cluster is
 /// dropped or its process has died in whatever way.
@@ -135,6 +135,8 @@ pub struct Cluster {
     warden: Option<Child>,
 }
 
+// All clusters have the same host, user and password, but callers should not need to know.
+#[allow(clippy::unused_self)]
 impl Cluster {
     /// A server of a major version.
     pub fn start(version: u32) -> Result<Self, Unavailable> {

@@ -1,1 +1,3 @@
-//! placeholder
+//! Where a restore writes: a database, directory trees.
+
+pub mod swap;

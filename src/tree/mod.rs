@@ -256,11 +256,8 @@ impl<'t> Place<'t> {
     /// Opens a regular file for reading. Whether it is one must be asked of the result: it may have
     /// been replaced; opening itself then does no harm and does not block.
     pub fn open_file(&mut self, path: &[u8]) -> OsResult<OwnedFd> {
-        let flags = OFlags::RDONLY
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let (directory, name) = self.parent(path)?;
         // Leaving the access times alone is the owner's and root's right only.
         match rustix::fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
@@ -276,6 +273,20 @@ impl<'t> Place<'t> {
         }
         let (directory, name) = self.parent(path)?;
         rustix::fs::openat(directory, name, LISTING, Mode::empty())
+    }
+
+    /// Makes a file that was not there, which nobody else may open yet.
+    pub fn create_file(&mut self, path: &[u8]) -> OsResult<OwnedFd> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (directory, name) = self.parent(path)?;
+        rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
+    }
+
+    /// Makes a directory that was not there, which nobody else may enter yet.
+    pub fn create_directory(&mut self, path: &[u8]) -> OsResult<()> {
+        let (directory, name) = self.parent(path)?;
+        rustix::fs::mkdirat(directory, name, Mode::RWXU)
     }
 
     /// What a symbolic link points to.

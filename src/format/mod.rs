@@ -11,6 +11,7 @@ pub mod file;
 pub mod id;
 pub mod index;
 pub mod manifest;
+pub mod order;
 pub mod pack;
 pub mod path;
 pub mod record;

@@ -1,3 +1,4 @@
-//! Where a restore writes: a database, directory trees.
+//! Where a restore writes: directory trees, and the swap that puts a staged tree in place of a live one.
 
+pub mod files;
 pub mod swap;

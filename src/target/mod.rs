@@ -1,1 +1,4 @@
-//! placeholder
+//! Where a restore writes: directory trees, and the swap that puts a staged tree in place of a live one.
+
+pub mod files;
+pub mod swap;

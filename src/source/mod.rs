@@ -1,1 +1,3 @@
-//! placeholder
+//! What a backup reads.
+
+pub mod database;

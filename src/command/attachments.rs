@@ -14,7 +14,8 @@ const NAMED: usize = 5;
 const METHOD: &str = " WHERE NOT EXISTS (SELECT 1 FROM c_attachment_conf c \
     JOIN c_attachment_method m ON m.c_attachment_method_id = c.c_attachment_method_id \
     WHERE c.c_attachment_conf_id = f.c_attachment_conf_id AND m.value <> 'Default')";
-const FILES: &str = "SELECT coalesce(f.path, f.ad_table_id || '-' || f.ad_record_id), f.name FROM c_file f";
+const FILES: &str =
+    "SELECT coalesce(f.path, f.ad_table_id || '-' || f.ad_record_id), f.name FROM c_file f";
 
 /// Warnings about rows of `c_file` in the snapshot whose file is not among `present`. The files were
 /// absent from the source: the two passes around the snapshot would have caught them.
@@ -22,13 +23,15 @@ pub fn missing_files(source: &mut DatabaseSource, present: &PathSet) -> Result<V
     if !source.has_table("c_file")? {
         return Ok(Vec::new());
     }
-    let methods = source.has_table("c_attachment_conf")? && source.has_table("c_attachment_method")?;
+    let methods =
+        source.has_table("c_attachment_conf")? && source.has_table("c_attachment_method")?;
     let query = format!("{FILES}{}", if methods { METHOD } else { "" });
     let mut count = 0_u64;
     let mut named = Vec::new();
     source.stream_query(&query, |row| {
-        let fields: Vec<Vec<u8>> =
-            copy_text::fields(row).map(Option::unwrap_or_default).collect();
+        let fields: Vec<Vec<u8>> = copy_text::fields(row)
+            .map(Option::unwrap_or_default)
+            .collect();
         let path = normal(&fields.join(&b'/'));
         if !present.contains(&path) {
             count += 1;
@@ -42,7 +45,11 @@ pub fn missing_files(source: &mut DatabaseSource, present: &PathSet) -> Result<V
         return Ok(Vec::new());
     }
     let more = count.saturating_sub(NAMED as u64);
-    let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let others = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
     Ok(vec![format!(
         "{count} attachment{} of the database {} no file: `{}`{others}",
         if count == 1 { "" } else { "s" },

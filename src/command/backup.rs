@@ -23,8 +23,8 @@ use crate::format::catalog::write_entry;
 use crate::format::file::FileEntry;
 use crate::format::id::random_id;
 use crate::format::manifest::{
-    BackupId, BackupType, Catalog, DatabasePart, FilesPart, InstanceIdentity, Manifest, Part, Statistics,
-    Status,
+    BackupId, BackupType, Catalog, DatabasePart, FilesPart, InstanceIdentity, Manifest, Part,
+    Statistics, Status,
 };
 use crate::format::record::{LeaseMode, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
@@ -35,7 +35,6 @@ use crate::repository::lock::Lock;
 use crate::repository::reader::Reader;
 use crate::repository::writer::Writer;
 use crate::source::files::{self, CaptureOptions, Exclusions, FilesCapture, Parent, paths_present};
-
 
 /// What kind of backup to take.
 #[derive(Debug, Clone)]
@@ -136,7 +135,10 @@ pub fn plan(
         database: planned,
         files: roots
             .into_iter()
-            .map(|root| PlannedFiles { part: root.part, root: root.written })
+            .map(|root| PlannedFiles {
+                part: root.part,
+                root: root.written,
+            })
             .collect(),
         parent: parent(repository, instance)?.map(|backup| backup.id),
         free_bytes: repository.storage().space()?.map(|space| space.free_bytes),
@@ -155,7 +157,13 @@ pub fn run(
     let started_at = Utc::now();
     let run = random_id(8)?;
     let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
-    let job = Job { instance, repository, options, surroundings, progress };
+    let job = Job {
+        instance,
+        repository,
+        options,
+        surroundings,
+        progress,
+    };
     let taken = job.take(started_at, &run, &lock);
     let backup = taken.as_ref().ok();
     let record = Run {
@@ -178,9 +186,13 @@ pub fn run(
     let backup = taken?;
     // The backup exists from its manifest on. That its run has no record is worth saying, not failing.
     if let Err(error) = recorded {
-        progress.warn(&format!("the record of this run could not be written: {error}"));
+        progress.warn(&format!(
+            "the record of this run could not be written: {error}"
+        ));
     }
-    Ok(BackupTaken { summary: BackupSummary::from(&backup) })
+    Ok(BackupTaken {
+        summary: BackupSummary::from(&backup),
+    })
 }
 
 /// One backup's request.
@@ -195,7 +207,13 @@ struct Job<'a> {
 impl Job<'_> {
     /// Everything between taking and giving back the lock.
     fn take(&self, started_at: DateTime<Utc>, run: &str, lock: &Lock) -> Result<Backup> {
-        let Self { instance, repository, options, progress, .. } = *self;
+        let Self {
+            instance,
+            repository,
+            options,
+            progress,
+            ..
+        } = *self;
         progress.stage("preparing", None);
         let roots = roots(instance, repository, options)?;
         let connection = if wants(options, Part::Database) {
@@ -231,7 +249,13 @@ impl Job<'_> {
         for root in roots.iter().filter(|root| root.part != Part::Attachments) {
             capture.part(root)?;
         }
-        let Capture { mut files, files_read, mut warnings, partial, .. } = capture;
+        let Capture {
+            mut files,
+            files_read,
+            mut warnings,
+            partial,
+            ..
+        } = capture;
         progress.stage("finishing", None);
         progress.check()?;
         let written = writer.finish()?;
@@ -254,7 +278,11 @@ impl Job<'_> {
             format: crate::format::VERSION,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             backup_type: options.backup_type,
-            status: if partial { Status::Partial } else { Status::Good },
+            status: if partial {
+                Status::Partial
+            } else {
+                Status::Good
+            },
             label: options.label.clone(),
             pinned: options.pin,
             started_at,
@@ -269,7 +297,11 @@ impl Job<'_> {
             indexes: written.indexes,
         };
         let id = repository.commit(&manifest, lock)?;
-        Ok(Backup { id, manifest, manifest_bytes: 0 })
+        Ok(Backup {
+            id,
+            manifest,
+            manifest_bytes: 0,
+        })
     }
 }
 
@@ -292,7 +324,9 @@ impl Capture<'_> {
         attachments: Option<&FileRoot>,
         identity: &mut InstanceIdentity,
     ) -> Result<DatabasePart> {
-        let Job { instance, progress, .. } = *self.job;
+        let Job {
+            instance, progress, ..
+        } = *self.job;
         let first_pass = match attachments {
             Some(root) => {
                 progress.stage("attachments", None);
@@ -311,7 +345,8 @@ impl Capture<'_> {
         progress.stage("snapshot", None);
         let mut source = connection.open()?;
         let facts = source.openbravo_facts()?;
-        self.warnings.extend(check_status(instance, facts.system_status.as_deref())?);
+        self.warnings
+            .extend(check_status(instance, facts.system_status.as_deref())?);
         identity.modules = facts.modules;
         if facts.openbravo_version.is_some() {
             identity.openbravo_version = facts.openbravo_version;
@@ -331,7 +366,13 @@ impl Capture<'_> {
             let catalog = self.write_catalog(entries.entries()?)?;
             // What the first pass could not read, the second did not find readable either, or it says so.
             self.files_read += first.files_read;
-            self.add(root, FilesCapture { captured: second, catalog });
+            self.add(
+                root,
+                FilesCapture {
+                    captured: second,
+                    catalog,
+                },
+            );
         }
         progress.stage("database", Some(source.estimated_bytes()));
         source.capture(self.writer, progress)
@@ -368,13 +409,21 @@ impl Capture<'_> {
             count += 1;
         }
         let (chunks, bytes) = out.finish()?;
-        Ok(Catalog { entries: count, bytes, chunks })
+        Ok(Catalog {
+            entries: count,
+            bytes,
+            chunks,
+        })
     }
 
     /// What the parent backup knows of a part. Where its catalog is damaged, files are read again.
     fn parent_entries(&self, part: Part) -> Option<Parent<'_>> {
         let files = self.parent?.manifest.files_part(part)?;
-        let readable = files.catalog.chunks.iter().all(|id| self.reader.get(id).is_ok());
+        let readable = files
+            .catalog
+            .chunks
+            .iter()
+            .all(|id| self.reader.get(id).is_ok());
         readable.then(|| Box::new(file_entries(self.reader, files)) as Parent<'_>)
     }
 
@@ -400,8 +449,11 @@ fn roots(
     options: &BackupOptions,
 ) -> Result<Vec<FileRoot>> {
     check_nesting(Path::new(&repository.storage().location()), instance)?;
-    let roots: Vec<_> =
-        instance.roots().into_iter().filter(|root| wants(options, root.part)).collect();
+    let roots: Vec<_> = instance
+        .roots()
+        .into_iter()
+        .filter(|root| wants(options, root.part))
+        .collect();
     let absent = options
         .only
         .iter()
@@ -427,16 +479,17 @@ fn exclusions(root: &FileRoot) -> Exclusions {
         .iter()
         .chain([&own])
         .filter_map(|path| path.symlink_metadata().ok())
-        .fold(rules, |rules, metadata| rules.and_directory((metadata.dev(), metadata.ino())))
+        .fold(rules, |rules, metadata| {
+            rules.and_directory((metadata.dev(), metadata.ino()))
+        })
 }
 
 /// The newest backup of the same instance, whatever its status: only what it holds is taken over.
 fn parent(repository: &Repository, instance: &Instance) -> Result<Option<Backup>> {
     let found = repository.backups()?;
-    Ok(found
-        .backups
-        .into_iter()
-        .find(|backup| backup.manifest.instance.id == instance.id && !backup.manifest.files.is_empty()))
+    Ok(found.backups.into_iter().find(|backup| {
+        backup.manifest.instance.id == instance.id && !backup.manifest.files.is_empty()
+    }))
 }
 
 /// A database that lost tables or most of its rows since the last backup deserves a second look.
@@ -449,6 +502,9 @@ fn shrunken(database: &DatabasePart, parent: &Backup) -> Option<String> {
         ));
     }
     (database.rows < before.rows / 2).then(|| {
-        format!("the database has {} rows; the backup before had {}", database.rows, before.rows)
+        format!(
+            "the database has {} rows; the backup before had {}",
+            database.rows, before.rows
+        )
     })
 }

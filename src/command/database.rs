@@ -43,7 +43,12 @@ pub fn connect(instance: &Instance, surroundings: &Surroundings) -> Result<Conne
             Err(error) => return Err(error),
         }
     }
-    Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "the instance names no database server")))
+    Err(failure.unwrap_or_else(|| {
+        Error::new(
+            ErrorKind::Unreachable,
+            "the instance names no database server",
+        )
+    }))
 }
 
 /// The roles and programs, at the first of the servers, whether it answers or not.

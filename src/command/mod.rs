@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod contents;
 pub mod delete;
+pub mod doctor;
+pub mod init;
 pub mod list;
 pub mod storage;
 pub mod surroundings;

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use obbackup::command::list::{BackupSummary, server_version};
 use obbackup::error::Result;
+use obbackup::format::age;
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::{Manifest, ModuleVersion, Part};
 
 use crate::Outcome;
 use crate::arguments::Show;
 use crate::list::status_text;
-use crate::output::{Output, age, count, duration, local_time, safe, size};
+use crate::output::{Output, count, duration, local_time, safe, size};
 use crate::session::Session;
 
 /// A backup as `show --json` has it.
@@ -56,7 +57,9 @@ pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
     let detail = detail(&backup.manifest, BackupSummary::from(&backup));
-    session.output.show(&detail, |output| text(output, &detail))?;
+    session
+        .output
+        .show(&detail, |output| text(output, &detail))?;
     Ok(Outcome::Good)
 }
 
@@ -105,15 +108,23 @@ pub fn summary_text(summary: &BackupSummary) -> String {
     let openbravo = summary
         .openbravo_version
         .as_ref()
-        .map_or_else(String::new, |version| format!(", Openbravo {}", safe(version)));
+        .map_or_else(String::new, |version| {
+            format!(", Openbravo {}", safe(version))
+        });
     fields.extend([
-        ("Instance", safe(&format!("{} on {}{openbravo}", summary.instance, summary.host))),
+        (
+            "Instance",
+            safe(&format!(
+                "{} on {}{openbravo}",
+                summary.instance, summary.host
+            )),
+        ),
         (
             "Taken",
             format!(
-                "{} ({} ago), in {}",
+                "{} ({}), in {}",
                 local_time(summary.finished_at),
-                age(summary.finished_at, Utc::now()),
+                age(Utc::now(), summary.finished_at),
                 duration(summary.duration_seconds)
             ),
         ),
@@ -129,7 +140,11 @@ pub fn summary_text(summary: &BackupSummary) -> String {
         ),
         (
             "New",
-            format!("{}, stored as {}", size(summary.new_bytes), size(summary.stored_bytes)),
+            format!(
+                "{}, stored as {}",
+                size(summary.new_bytes),
+                size(summary.stored_bytes)
+            ),
         ),
     ]);
     let mut text = Output::fields(&fields);
@@ -170,7 +185,12 @@ fn text(output: &Output, detail: &Detail) -> String {
         let rows = detail
             .modules
             .iter()
-            .map(|module| vec![Cell::new(safe(&module.package)), Cell::new(safe(&module.version))])
+            .map(|module| {
+                vec![
+                    Cell::new(safe(&module.package)),
+                    Cell::new(safe(&module.version)),
+                ]
+            })
             .collect();
         text.push('\n');
         text.push_str(&output.table(&["MODULE", "VERSION"], &[], rows));

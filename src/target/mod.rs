@@ -1,1 +1,3 @@
-//! placeholder
+//! What a restore writes.
+
+pub mod database;

@@ -135,9 +135,9 @@ fn connect_error(address: &DatabaseAddress, error: postgres::Error) -> Error {
         }
         Some(_) => "",
         None if error.to_string().contains("password missing") => {
-            return Error::new(ErrorKind::Denied, what)
-                .source(error)
-                .hint("The server asks for a password: set one, or add a line to the password file.");
+            return Error::new(ErrorKind::Denied, what).source(error).hint(
+                "The server asks for a password: set one, or add a line to the password file.",
+            );
         }
         None => {
             return Error::new(ErrorKind::Unreachable, what).source(error).hint(
@@ -172,7 +172,10 @@ pub fn version_text(version: u32) -> String {
 }
 
 /// A column of a row that one of our own queries returned.
-pub fn get<'a, T: postgres::types::FromSql<'a>>(row: &'a postgres::Row, column: usize) -> Result<T> {
+pub fn get<'a, T: postgres::types::FromSql<'a>>(
+    row: &'a postgres::Row,
+    column: usize,
+) -> Result<T> {
     row.try_get(column).map_err(|error| {
         Error::new(
             ErrorKind::Failure,

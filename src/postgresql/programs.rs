@@ -169,7 +169,10 @@ fn parse_version(text: &str) -> Option<u32> {
         .map(|digits| digits.parse::<u32>().unwrap_or(0));
     let major = parts.next().filter(|major| (10..1000).contains(major))?;
     // In `19beta1` the second number is no minor version.
-    let minor = if number.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('.') {
+    let minor = if number
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .starts_with('.')
+    {
         parts.next().filter(|minor| *minor < 10_000).unwrap_or(0)
     } else {
         0
@@ -200,7 +203,10 @@ mod tests {
             parse_version("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0)\n"),
             Some(150_018)
         );
-        assert_eq!(parse_version("pg_dump (PostgreSQL) 19beta2\n"), Some(190_000));
+        assert_eq!(
+            parse_version("pg_dump (PostgreSQL) 19beta2\n"),
+            Some(190_000)
+        );
         assert_eq!(parse_version("pg_dump (PostgreSQL) 9.6.3\n"), None);
         assert_eq!(parse_version("something else"), None);
     }
@@ -216,7 +222,10 @@ mod tests {
         assert_eq!(dump(150_003).unwrap(), 160_001);
         let error = dump(190_000).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible);
-        assert!(error.message().contains("pg_dump 18.4 is too old"), "{error}");
+        assert!(
+            error.message().contains("pg_dump 18.4 is too old"),
+            "{error}"
+        );
         let restore = |archive, server| programs.pg_restore(archive, server).unwrap().version;
         assert_eq!(restore(140_002, 160_000), 160_001);
         assert_eq!(restore(160_001, 120_000), 160_001);

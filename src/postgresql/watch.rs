@@ -35,10 +35,7 @@ impl<'a> Watch<'a> {
     /// Runs `work` and, beside it, a thread that ends what was registered once it is time to stop.
     ///
     /// The first error wins: those that follow from ending the others are dropped.
-    pub fn over<T>(
-        progress: &'a dyn Progress,
-        work: impl FnOnce(&Self) -> Result<T>,
-    ) -> Result<T> {
+    pub fn over<T>(progress: &'a dyn Progress, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let watch = Self {
             progress,
             tokens: Mutex::default(),

@@ -66,9 +66,10 @@ impl DatabaseSource {
         sink: &S,
         watch: &Watch<'_>,
     ) -> Result<DatabasePart> {
-        let ddl = self.ddl.take().ok_or_else(|| {
-            Error::new(ErrorKind::Failure, "the database was captured already")
-        })?;
+        let ddl = self
+            .ddl
+            .take()
+            .ok_or_else(|| Error::new(ErrorKind::Failure, "the database was captured already"))?;
         let client_version = ddl.client_version;
         watch.connection(&self.leader.client);
         if let Some(system) = &self.system {
@@ -136,9 +137,12 @@ impl DatabaseSource {
         }
         self.open_system_if_needed(watch)?;
         let role = &self.address.user;
-        for entry in
-            sequences::capture(&mut self.leader, self.system.as_mut(), &self.sequences, role)?
-        {
+        for entry in sequences::capture(
+            &mut self.leader,
+            self.system.as_mut(),
+            &self.sequences,
+            role,
+        )? {
             out.write(&entry)?;
         }
         part.bytes += large_objects::capture(
@@ -188,11 +192,17 @@ impl<'s> Work<'s> {
             .collect();
         // Stable, so the segments of one table stay in their order.
         segments.sort_by_key(|segment| {
-            std::cmp::Reverse(tables.get(segment.table).map_or(0, |table| table.size_bytes))
+            std::cmp::Reverse(
+                tables
+                    .get(segment.table)
+                    .map_or(0, |table| table.size_bytes),
+            )
         });
-        let (open, system) = segments
-            .into_iter()
-            .partition(|segment| tables.get(segment.table).is_some_and(|table| table.may_read));
+        let (open, system) = segments.into_iter().partition(|segment| {
+            tables
+                .get(segment.table)
+                .is_some_and(|table| table.may_read)
+        });
         Self {
             tables,
             queues: Mutex::new(Queues {
@@ -256,7 +266,10 @@ impl<'s> Work<'s> {
         loop {
             let mut queues = locked(&self.queues);
             let segment = loop {
-                let next = queues.leader.pop_front().or_else(|| queues.open.pop_front());
+                let next = queues
+                    .leader
+                    .pop_front()
+                    .or_else(|| queues.open.pop_front());
                 if next.is_some() || queues.workers == 0 {
                     break next;
                 }
@@ -300,7 +313,12 @@ struct SegmentReader<'a, 's, S: ChunkSink + ?Sized> {
 }
 
 impl<'a, 's, S: ChunkSink + ?Sized> SegmentReader<'a, 's, S> {
-    fn new(work: &'a Work<'s>, session: &'a mut Session, sink: &'a S, watch: &'a Watch<'a>) -> Self {
+    fn new(
+        work: &'a Work<'s>,
+        session: &'a mut Session,
+        sink: &'a S,
+        watch: &'a Watch<'a>,
+    ) -> Self {
         let cut_always = session.version < RANGES_SINCE;
         Self {
             work,
@@ -356,12 +374,7 @@ impl<'a, 's, S: ChunkSink + ?Sized> SegmentReader<'a, 's, S> {
 }
 
 /// A table cut into what one connection reads in a row.
-fn segments(
-    index: usize,
-    table: &SourceTable,
-    pages_per_range: u64,
-    version: u32,
-) -> Vec<Segment> {
+fn segments(index: usize, table: &SourceTable, pages_per_range: u64, version: u32) -> Vec<Segment> {
     let pages_per_range = pages_per_range.max(1);
     let is_cut = version >= RANGES_SINCE
         && table.is_heap

@@ -38,7 +38,10 @@ impl DdlDump {
             // Large objects are captured by ourselves; under this name every version knows it.
             "-B".to_owned(),
             format!("--snapshot={snapshot}"),
-            format!("--lock-wait-timeout={}", u64::from(lock_timeout_seconds) * 1000),
+            format!(
+                "--lock-wait-timeout={}",
+                u64::from(lock_timeout_seconds) * 1000
+            ),
         ];
         arguments.extend(SECTIONS.map(|section| format!("--section={section}")));
         // Names can be shown and compared then. SQL_ASCII cannot be converted.

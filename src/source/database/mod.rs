@@ -179,9 +179,9 @@ impl DatabaseSource {
             let mut line = Vec::new();
             loop {
                 line.clear();
-                let read = copy
-                    .read_until(b'\n', &mut line)
-                    .map_err(|error| stream_error("cannot query the application's tables", error))?;
+                let read = copy.read_until(b'\n', &mut line).map_err(|error| {
+                    stream_error("cannot query the application's tables", error)
+                })?;
                 if read == 0 {
                     return Ok(());
                 }
@@ -235,7 +235,10 @@ fn fix_snapshot(
         import(session, &snapshot)?;
         let theirs = tables::list_tables(session, false)?;
         if let Some(table) = theirs.iter().find(|table| {
-            !table.may_read && listed.iter().any(|one| one.oid == table.oid && !one.may_read)
+            !table.may_read
+                && listed
+                    .iter()
+                    .any(|one| one.oid == table.oid && !one.may_read)
         }) {
             let role = options.system.as_ref().map_or("", |system| &system.user);
             return Err(tables::unreadable(&[table.quoted()], role));

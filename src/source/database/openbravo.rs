@@ -41,10 +41,7 @@ pub(super) fn as_application<T>(
 pub(super) fn has_relation(session: &mut Session, name: &str) -> Result<bool> {
     let row = session
         .client
-        .query_one(
-            "SELECT pg_catalog.to_regclass($1) IS NOT NULL",
-            &[&name],
-        )
+        .query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&name])
         .map_err(|error| database_error("cannot look for a table", error))?;
     get(&row, 0)
 }

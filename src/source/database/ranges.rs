@@ -22,10 +22,7 @@ pub(super) enum Pages {
     /// All of them, in one stream.
     All,
     /// Those of some pages of the heap; without an end, to the end of the table.
-    Some {
-        first: u64,
-        count: Option<u64>,
-    },
+    Some { first: u64, count: Option<u64> },
 }
 
 /// Reads ranges over one connection, with buffers that are used again.

@@ -35,7 +35,10 @@ pub fn read_state(client: &mut Client, version: u32, database: &str) -> Result<D
         )
         .map_err(|error| database_error(WHAT, error))?
         .ok_or_else(|| {
-            Error::new(ErrorKind::Denied, format!("there is no database `{database}`"))
+            Error::new(
+                ErrorKind::Denied,
+                format!("there is no database `{database}`"),
+            )
         })?;
     let provider: String = get(&row, 10)?;
     let oid: u32 = get(&row, 0)?;

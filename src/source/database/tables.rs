@@ -154,7 +154,9 @@ pub(super) fn lock_tables<'t>(
     session: &mut Session,
     tables: impl Iterator<Item = &'t SourceTable>,
 ) -> Result<Locking> {
-    let names: Vec<_> = tables.map(|table| format!("ONLY {}", table.quoted())).collect();
+    let names: Vec<_> = tables
+        .map(|table| format!("ONLY {}", table.quoted()))
+        .collect();
     for batch in names.chunks(LOCKED_AT_ONCE) {
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", batch.join(", "));
         let Err(error) = session.client.batch_execute(&sql) else {

@@ -1,0 +1,58 @@
+# Everything is done by cargo and the scripts of tests/; this names them and keeps their order.
+
+CARGO ?= cargo
+CACHE := $(shell tests/support/setup.sh cache)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: build setup test lint format clippy doc licences advisories unit reader demo bench man clean
+
+build:
+	$(CARGO) build --release --locked
+
+# System packages, PostgreSQL servers and tools that are missing; needs root only where something is.
+setup:
+	tests/support/setup.sh
+
+test: setup lint unit reader
+
+lint: format clippy doc licences advisories
+
+format:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- --deny warnings
+
+doc:
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+licences: | $(CACHE)/bin/cargo-deny
+	$(CACHE)/bin/cargo-deny --locked check bans licenses sources
+
+advisories: | $(CACHE)/bin/cargo-deny
+	tests/advisories.sh
+
+$(CACHE)/bin/cargo-deny:
+	tests/support/setup.sh
+
+unit:
+	$(CARGO) test --locked
+
+# The independent reader's own tests; whole backups are read with it by the integration tests.
+reader:
+	tests/reader.sh
+
+demo:
+	tests/support/setup.sh demo
+	tests/demo.sh
+
+bench:
+	tests/support/setup.sh bench
+	tests/bench.sh
+
+man: build
+	mkdir -p $(TARGET)/man
+	$(TARGET)/release/obbackup man > $(TARGET)/man/obbackup.1
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,30 @@
+//! All tests that need the program, a server or files: one binary, so that it links once and shares its servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod architecture;
+mod crash;
+mod damage;
+mod servers;
+mod sweep;
+
+/// A file that nobody lists is never compiled, and its tests are silently not run.
+#[test]
+fn every_file_is_listed() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    let listed: Vec<&str> = include_str!("main.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap_or(&name);
+        assert!(
+            module == "main" || listed.contains(&module),
+            "tests/it/{name} is not listed in main.rs"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! What the tests, the demonstration and the benchmarks share: servers, databases and files to work on.
+
+// Each of them uses a part.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod backups;
+pub mod cluster;
+pub mod programs;

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod nasty;
 mod servers;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.

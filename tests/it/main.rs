@@ -8,6 +8,8 @@ mod support;
 mod architecture;
 mod crash;
 mod damage;
+mod database;
+mod nasty;
 mod servers;
 mod sweep;
 

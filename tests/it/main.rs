@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod files;
+mod files_changes;
+mod files_trouble;
 mod servers;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.

@@ -136,6 +136,7 @@ fn archive_digest(root: &Path) -> String {
             "--sort=name",
             "--format=posix",
             "--sparse",
+            "--sparse-version=0.0",
         ])
         .args(["--numeric-owner", "--xattrs", "--xattrs-include=*"])
         .arg("--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime")
@@ -284,25 +285,29 @@ pub fn odd_tree(root: &Path) {
     write("attributes/file", b"x");
     write("attributes/large", &noise(5, 200 << 10));
     write("attributes/read only", b"x");
-    attribute("attributes/file", "user.one", b"1");
-    attribute("attributes/file", "user.empty", b"");
-    attribute("attributes/large", "user.bytes", &[0, 255, 10, 13]);
-    attribute("attributes/read only", "user.one", b"1");
-    attribute("attributes", "user.directory", b"yes");
-    let access = access_list(&[
+    // In the order of their names: tar shows them in the order in which they were set.
+    let rows = [
         (1, 6, u32::MAX),
         (2, 6, 12345),
         (4, 4, u32::MAX),
         (16, 6, u32::MAX),
         (32, 0, u32::MAX),
-    ]);
-    attribute("attributes/file", "system.posix_acl_access", &access);
+    ];
+    let access = access_list(&rows);
     attribute("attributes", "system.posix_acl_default", &access);
+    attribute("attributes", "user.directory", b"yes");
     if is_root() {
         let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         attribute("attributes/large", "security.capability", &capability);
+    }
+    attribute("attributes/large", "user.bytes", &[0, 255, 10, 13]);
+    attribute("attributes/file", "system.posix_acl_access", &access);
+    if is_root() {
         attribute("attributes/file", "trusted.one", b"1");
     }
+    attribute("attributes/file", "user.empty", b"");
+    attribute("attributes/file", "user.one", b"1");
+    attribute("attributes/read only", "user.one", b"1");
 
     // Modes, owners and times.
     fs::create_dir(at("modes")).unwrap();

@@ -10,6 +10,9 @@ mod crash;
 mod damage;
 mod database;
 mod nasty;
+mod files;
+mod files_changes;
+mod files_trouble;
 mod servers;
 mod sweep;
 

@@ -10,3 +10,4 @@ pub mod cluster;
 pub mod equality;
 pub mod nasty;
 pub mod programs;
+pub mod tree;

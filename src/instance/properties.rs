@@ -224,13 +224,14 @@ fn logical_lines(bytes: &[u8]) -> Vec<LogicalLine> {
             number: index + 1,
         });
         line.bytes.extend_from_slice(text);
-        if !continues {
+        // As in Java, a line that continues nothing begins nothing: a comment may follow it.
+        if line.bytes.is_empty() {
+            joined = None;
+        } else if !continues {
             lines.extend(joined.take());
         }
     }
     lines.extend(joined);
-    // A line of nothing but continuations is a blank line.
-    lines.retain(|line| !line.bytes.is_empty());
     lines
 }
 
@@ -377,6 +378,7 @@ mod tests {
         assert_eq!(one(b"key=a\\\n\n").1, "a");
         assert_eq!(one(b"k\\\n  ey=value").0, "key");
         assert!(load(b"\\\n").is_empty());
+        assert_eq!(one(b"\\\n# no key\nkey=value").0, "key");
     }
 
     #[test]

@@ -6,5 +6,6 @@
 
 pub mod cluster;
 pub mod equality;
+pub mod instance;
 pub mod nasty;
 pub mod programs;

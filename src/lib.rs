@@ -24,6 +24,10 @@ pub mod codec;
 
 pub mod chunk;
 
+pub mod tree;
+
+pub mod postgresql;
+
 pub mod storage;
 
 pub mod repository;

@@ -78,6 +78,19 @@ pub struct Content {
     pub extents: Option<Vec<(u64, u64)>>,
 }
 
+impl Content {
+    /// Bytes of data, holes left out.
+    pub fn stored_bytes(&self) -> u64 {
+        match &self.extents {
+            // Saturating: an entry can lie before it is checked.
+            Some(extents) => extents
+                .iter()
+                .fold(0, |sum, (_, length)| sum.saturating_add(*length)),
+            None => self.size,
+        }
+    }
+}
+
 /// Where a small file lies inside its bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InBundle {
@@ -88,7 +101,9 @@ pub struct InBundle {
 }
 
 /// Seconds and nanoseconds since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Time(pub i64, pub u32);
 
 /// What the file system said of a file when it was read.
@@ -118,8 +133,24 @@ pub fn compare_paths(left: &[u8], right: &[u8]) -> Ordering {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An entry with nothing but what is given.
+    pub(crate) fn entry(path: &[u8], node: Node) -> FileEntry {
+        FileEntry {
+            path: path.into(),
+            node,
+            mode: 0o700,
+            uid: 0,
+            gid: 0,
+            user: None,
+            group: None,
+            mtime: Time::default(),
+            xattrs: BTreeMap::new(),
+            seen: None,
+        }
+    }
 
     #[test]
     fn the_content_of_a_directory_follows_it_at_once() {

@@ -1,1 +1,4 @@
-//! placeholder
+//! What a backup reads: the database and directory trees.
+
+pub mod database;
+pub mod files;

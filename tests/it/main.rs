@@ -5,8 +5,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture;
+mod crash;
+mod damage;
+mod database;
 mod nasty;
+mod files;
+mod files_changes;
+mod files_trouble;
 mod servers;
+mod sweep;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.
 #[test]

@@ -39,7 +39,11 @@ pub fn connect_to_server(instance: &Instance, surroundings: &Surroundings) -> Re
     find(instance, surroundings, &MAINTENANCE_DATABASES)
 }
 
-fn find(instance: &Instance, surroundings: &Surroundings, databases: &[&str]) -> Result<Connection> {
+fn find(
+    instance: &Instance,
+    surroundings: &Surroundings,
+    databases: &[&str],
+) -> Result<Connection> {
     let mut connection = describe(instance, surroundings);
     let mut failure = None;
     for address in &instance.database.addresses {
@@ -118,7 +122,10 @@ impl Connection {
 
     /// A session outside of the instance's database: as the system's role where that works.
     pub fn maintenance(&self) -> Result<Session> {
-        let system = self.system.as_ref().and_then(|system| open_any(system, &MAINTENANCE_DATABASES).ok());
+        let system = self
+            .system
+            .as_ref()
+            .and_then(|system| open_any(system, &MAINTENANCE_DATABASES).ok());
         system.map_or_else(|| open_any(&self.application, &MAINTENANCE_DATABASES), Ok)
     }
 
@@ -126,7 +133,11 @@ impl Connection {
     pub fn rename_database(&self, from: &str, to: &str) -> Result<()> {
         self.maintenance()?.run(
             &format!("cannot rename database `{from}` to `{to}`"),
-            &format!("ALTER DATABASE {} RENAME TO {}", quote::name(from), quote::name(to)),
+            &format!(
+                "ALTER DATABASE {} RENAME TO {}",
+                quote::name(from),
+                quote::name(to)
+            ),
         )
     }
 
@@ -140,8 +151,10 @@ impl Connection {
 
     /// A new database `name` on this server, with `state` instead of the backup's where it is given.
     pub fn target(&self, name: &str, state: Option<DatabaseState>) -> DatabaseTarget {
-        let mut options =
-            RestoreOptions::new(self.programs.clone(), self.surroundings.work_directory.clone());
+        let mut options = RestoreOptions::new(
+            self.programs.clone(),
+            self.surroundings.work_directory.clone(),
+        );
         options.jobs = self.jobs;
         options.system.clone_from(&self.system);
         options.state = state;

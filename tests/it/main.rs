@@ -9,10 +9,10 @@ mod architecture;
 mod crash;
 mod damage;
 mod database;
-mod nasty;
 mod files;
 mod files_changes;
 mod files_trouble;
+mod nasty;
 mod servers;
 mod sweep;
 

@@ -43,15 +43,33 @@ codes, files and environment.";
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The configuration file [default: config/obbackup.toml of the instance]
-    #[arg(long, global = true, value_name = "FILE", env = "OBBACKUP_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "OBBACKUP_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
 
     /// The instance's source.path [default: the one that the current directory is in]
-    #[arg(long, global = true, value_name = "DIR", env = "OBBACKUP_INSTANCE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "OBBACKUP_INSTANCE",
+        hide_env_values = true
+    )]
     pub instance: Option<PathBuf>,
 
     /// The repository: a name from the configuration, a path, or a URL [default: the configured one]
-    #[arg(long, global = true, value_name = "NAME|URL", env = "OBBACKUP_REPOSITORY", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME|URL",
+        env = "OBBACKUP_REPOSITORY",
+        hide_env_values = true
+    )]
     pub repository: Option<String>,
 
     /// Print one JSON document instead of text
@@ -396,20 +414,39 @@ mod tests {
                 let examples = examples.unwrap_or_default();
                 assert!(examples.starts_with("Examples:\n"), "{path}");
                 for line in examples.lines().filter(|line| line.starts_with("  ")) {
-                    let line = line.split(" | ").next().unwrap().split(" > ").next().unwrap();
+                    let line = line
+                        .split(" | ")
+                        .next()
+                        .unwrap()
+                        .split(" > ")
+                        .next()
+                        .unwrap();
                     let words = line.trim().split(' ').map(|word| word.trim_matches('\''));
                     // A quoted label of several words is one argument; any one of them does here.
-                    let words: Vec<_> = words.filter(|word| !["the", "price", "change"].contains(word)).collect();
+                    let words: Vec<_> = words
+                        .filter(|word| !["the", "price", "change"].contains(word))
+                        .collect();
                     assert!(Arguments::try_parse_from(&words).is_ok(), "{line}");
                 }
             }
-            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
-                assert!(argument.get_help().is_some(), "{path} {}", argument.get_id());
+            for argument in command
+                .get_arguments()
+                .filter(|argument| !argument.is_hide_set())
+            {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{path} {}",
+                    argument.get_id()
+                );
             }
-            command.get_subcommands().for_each(|command| check(command, &path));
+            command
+                .get_subcommands()
+                .for_each(|command| check(command, &path));
         }
         let command = Arguments::command();
-        command.get_subcommands().for_each(|command| check(command, "obbackup"));
+        command
+            .get_subcommands()
+            .for_each(|command| check(command, "obbackup"));
     }
 
     #[test]
@@ -433,7 +470,8 @@ mod tests {
             let error = Arguments::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
-        let parsed = Arguments::try_parse_from(["obbackup", "backup", "--only", "database,sources"]);
+        let parsed =
+            Arguments::try_parse_from(["obbackup", "backup", "--only", "database,sources"]);
         let Command::Backup(backup) = parsed.unwrap().command else {
             panic!("another command");
         };

@@ -27,7 +27,11 @@ pub fn ls(session: &Session, arguments: &Ls) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
     let entries = contents::ls(&repository.reader()?, &backup.manifest, &place)?;
-    session.output.show(&Document { entries: &entries }, |output| text(output, &entries))?;
+    session
+        .output
+        .show(&Document { entries: &entries }, |output| {
+            text(output, &entries)
+        })?;
     Ok(Outcome::Good)
 }
 
@@ -47,7 +51,10 @@ fn text(output: &Output, entries: &[Listed]) -> String {
                 let rows = entry.rows.map(count).unwrap_or_default();
                 return vec![Cell::new(bytes), Cell::new(rows), name];
             }
-            let mode = entry.mode.map(|mode| mode_text(entry.kind, mode)).unwrap_or_default();
+            let mode = entry
+                .mode
+                .map(|mode| mode_text(entry.kind, mode))
+                .unwrap_or_default();
             let time = entry
                 .mtime
                 .and_then(|time| DateTime::from_timestamp(time.0, time.1))

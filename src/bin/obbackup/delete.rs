@@ -13,7 +13,10 @@ pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
     let backup = session.resolve(&repository, &arguments.id)?;
     if !arguments.yes {
         let manifest = &backup.manifest;
-        let label = manifest.label.as_ref().map_or_else(String::new, |label| format!(" \"{label}\""));
+        let label = manifest
+            .label
+            .as_ref()
+            .map_or_else(String::new, |label| format!(" \"{label}\""));
         let question = format!(
             "Delete backup {}{} of {}, taken {}? Type yes: ",
             backup.id.short(),

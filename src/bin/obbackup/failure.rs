@@ -48,7 +48,11 @@ fn as_json(error: &Error) -> String {
 }
 
 fn as_text(error: &Error, color: bool) -> String {
-    let (red, bold, end) = if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let (red, bold, end) = if color {
+        ("\x1b[1;31m", "\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
     if error.kind() == ErrorKind::Cancelled {
         return format!("{bold}{}{end}\n", indent(&error.message()));
     }
@@ -72,7 +76,10 @@ mod tests {
     #[test]
     fn text_has_a_hint_and_no_control_characters() {
         let error = Error::new(ErrorKind::NotFound, "no `\u{7}x`\nDETAIL: y").hint("Do z.");
-        assert_eq!(as_text(&error, false), "error: no `\\u{7}x`\n  DETAIL: y\nhint: Do z.\n");
+        assert_eq!(
+            as_text(&error, false),
+            "error: no `\\u{7}x`\n  DETAIL: y\nhint: Do z.\n"
+        );
         assert_eq!(as_text(&Error::cancelled(), false), "stopped on request\n");
     }
 

@@ -18,7 +18,11 @@ pub fn run(session: &Session, arguments: &List) -> Result<Outcome> {
             .map(|(from, until)| (Some(from), Some(until)))?,
         None => (None, None),
     };
-    let instance = if arguments.all_instances { None } else { session.instance_if_any()? };
+    let instance = if arguments.all_instances {
+        None
+    } else {
+        session.instance_if_any()?
+    };
     let repository = session.repository()?;
     let options = ListOptions {
         instance: instance.map(|instance| instance.id),
@@ -29,7 +33,13 @@ pub fn run(session: &Session, arguments: &List) -> Result<Outcome> {
     let listing = list(&repository, &options)?;
     let narrowed = from.is_some() || arguments.backup_type.is_some();
     session.output.show(&listing, |output| {
-        text(output, &listing, options.instance.is_none(), narrowed, Utc::now())
+        text(
+            output,
+            &listing,
+            options.instance.is_none(),
+            narrowed,
+            Utc::now(),
+        )
     })?;
     if !session.global.json {
         for damaged in &listing.damaged {
@@ -69,7 +79,11 @@ fn text(
         text.push_str(&output.table(&header, &[2, 5, 6, 7], rows));
     }
     if listing.other_instances > 0 {
-        let backups = if listing.other_instances == 1 { "backup" } else { "backups" };
+        let backups = if listing.other_instances == 1 {
+            "backup"
+        } else {
+            "backups"
+        };
         text.push_str(&format!(
             "\n{} {backups} of other instances: see --all-instances\n",
             listing.other_instances
@@ -96,14 +110,21 @@ fn row(output: &Output, backup: &BackupSummary, wide: bool, now: DateTime<Utc>) 
         output.colored(status, color),
     ];
     if wide {
-        row.push(Cell::new(safe(&format!("{}@{}", backup.instance, backup.host))));
+        row.push(Cell::new(safe(&format!(
+            "{}@{}",
+            backup.instance, backup.host
+        ))));
     }
     row
 }
 
 /// The status, with what keeps the backup from being forgotten.
 pub fn status_text(status: Status, pinned: bool) -> String {
-    if pinned { format!("{status}, pinned") } else { status.to_string() }
+    if pinned {
+        format!("{status}, pinned")
+    } else {
+        status.to_string()
+    }
 }
 
 /// A year, a month or a day of `zone`: from its first moment until the next one's.
@@ -147,8 +168,18 @@ mod tests {
         let zone = FixedOffset::east_opt(3600).unwrap();
         for (month, day, from, until) in [
             (None, None, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z"),
-            (Some(12), None, "2026-11-30T23:00:00Z", "2026-12-31T23:00:00Z"),
-            (Some(2), Some(28), "2026-02-27T23:00:00Z", "2026-02-28T23:00:00Z"),
+            (
+                Some(12),
+                None,
+                "2026-11-30T23:00:00Z",
+                "2026-12-31T23:00:00Z",
+            ),
+            (
+                Some(2),
+                Some(28),
+                "2026-02-27T23:00:00Z",
+                "2026-02-28T23:00:00Z",
+            ),
         ] {
             let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
             let period = period(2026, month, day, &zone).unwrap();
@@ -160,10 +191,17 @@ mod tests {
     #[test]
     fn an_empty_list_says_what_to_do() {
         let output = Output::new(false, false);
-        let listing = Listing { backups: vec![], damaged: vec![], other_instances: 1 };
+        let listing = Listing {
+            backups: vec![],
+            damaged: vec![],
+            other_instances: 1,
+        };
         let now = Utc::now();
         let shown = text(&output, &listing, false, false, now);
-        assert!(shown.contains("obbackup backup") && shown.contains("1 backup of other"), "{shown}");
+        assert!(
+            shown.contains("obbackup backup") && shown.contains("1 backup of other"),
+            "{shown}"
+        );
         assert!(text(&output, &listing, false, true, now).starts_with("No backup fits."));
     }
 }

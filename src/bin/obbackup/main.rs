@@ -68,7 +68,10 @@ fn run(arguments: Arguments) -> Result<Outcome> {
 fn refuse(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind as Parse;
     let asked = matches!(error.kind(), Parse::DisplayHelp | Parse::DisplayVersion);
-    let words: Vec<_> = std::env::args_os().skip(1).take_while(|word| word != "--").collect();
+    let words: Vec<_> = std::env::args_os()
+        .skip(1)
+        .take_while(|word| word != "--")
+        .collect();
     if !asked && words.iter().any(|word| word == "--json") {
         let text = error.to_string();
         let message = text.trim().trim_start_matches("error: ");

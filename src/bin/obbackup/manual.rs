@@ -14,15 +14,27 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "Done. Only this counts as a good backup."),
     ("1", "Failed for a reason without a code of its own."),
     ("2", "The arguments or the configuration make no sense."),
-    ("3", "Done in part: the backup lacks something that could not be read."),
+    (
+        "3",
+        "Done in part: the backup lacks something that could not be read.",
+    ),
     ("10", "There is no such repository, backup or part of one."),
     ("11", "Somebody else holds the lock."),
     ("12", "The key is wrong or missing."),
     ("13", "No space."),
-    ("14", "A version does not fit: of the repository, the server or its clients."),
+    (
+        "14",
+        "A version does not fit: of the repository, the server or its clients.",
+    ),
     ("15", "The verification found damage."),
-    ("16", "The restore failed, and everything is as it was before."),
-    ("17", "The restore failed, and somebody has to act; the message says how."),
+    (
+        "16",
+        "The restore failed, and everything is as it was before.",
+    ),
+    (
+        "17",
+        "The restore failed, and somebody has to act; the message says how.",
+    ),
     ("130", "Stopped by a signal, or not confirmed."),
 ];
 
@@ -37,14 +49,20 @@ const FILES: &[(&str, &str)] = &[
         "The configuration: the instance's id, repositories, a direct way to the database, exclusions. \
          Mode 0600, owned by the owner of the sources.",
     ),
-    ("~/.pgpass", "Passwords of the database, where the properties hold none."),
+    (
+        "~/.pgpass",
+        "Passwords of the database, where the properties hold none.",
+    ),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("OBBACKUP_INSTANCE", "The same as --instance."),
     ("OBBACKUP_REPOSITORY", "The same as --repository."),
     ("OBBACKUP_CONFIG", "The same as --config."),
-    ("CATALINA_BASE, CATALINA_HOME", "Where the web application is deployed, below webapps/."),
+    (
+        "CATALINA_BASE, CATALINA_HOME",
+        "Where the web application is deployed, below webapps/.",
+    ),
     (
         "CATALINA_OPTS, JAVA_OPTS, JAVA_TOOL_OPTIONS",
         "Searched for -Dproperties.path= and -Dmachine.name=, which choose the overriding properties.",
@@ -52,13 +70,21 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("PGPASSFILE", "The password file, instead of ~/.pgpass."),
     ("PATH", "Searched for pg_dump and pg_restore."),
     ("TMPDIR", "Where short-lived private files lie."),
-    ("TZ", "The time zone of the times that are shown, and of --year, --month and --day."),
+    (
+        "TZ",
+        "The time zone of the times that are shown, and of --year, --month and --day.",
+    ),
     ("NO_COLOR", "If set, nothing is colored."),
 ];
 
 pub fn completions(arguments: &Completions) -> Result<Outcome> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "obbackup", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut Arguments::command(),
+        "obbackup",
+        &mut script,
+    );
     print(&String::from_utf8_lossy(&script))?;
     Ok(Outcome::Good)
 }
@@ -76,17 +102,25 @@ fn page(path: &[String]) -> Result<Vec<u8>> {
     let mut command = &root;
     for name in path {
         command = command.find_subcommand(name).ok_or_else(|| {
-            let names: Vec<_> =
-                command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-            Error::new(ErrorKind::Usage, format!("there is no command `{}`", path.join(" ")))
-                .hint(format!("One of: {}.", names.join(", ")))
+            let names: Vec<_> = command
+                .get_subcommands()
+                .map(|command| command.get_name().to_owned())
+                .collect();
+            Error::new(
+                ErrorKind::Usage,
+                format!("there is no command `{}`", path.join(" ")),
+            )
+            .hint(format!("One of: {}.", names.join(", ")))
         })?;
     }
     let name = std::iter::once("obbackup")
         .chain(path.iter().map(String::as_str))
         .collect::<Vec<_>>()
         .join("-");
-    let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let examples = command
+        .get_after_long_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let has_subcommands = command.get_subcommands().next().is_some();
     let page = Page::new(command.clone())
         .title(name.to_uppercase())
@@ -118,8 +152,10 @@ fn render(
     table(&mut roff, "FILES", FILES);
     table(&mut roff, "ENVIRONMENT", ENVIRONMENT);
     // Indented lines of the help's examples are commands, the others are text.
-    let (commands, rest): (Vec<_>, Vec<_>) =
-        examples.lines().skip(1).partition(|line| line.starts_with("  "));
+    let (commands, rest): (Vec<_>, Vec<_>) = examples
+        .lines()
+        .skip(1)
+        .partition(|line| line.starts_with("  "));
     if !commands.is_empty() {
         roff.control("SH", ["EXAMPLES"]);
         roff.control("nf", []);
@@ -134,7 +170,11 @@ fn render(
         roff.text([roman(rest.trim())]);
     }
     roff.control("SH", ["SEE ALSO"]);
-    let see = if is_main { "pg_dump(1), pg_restore(1), psql(1)" } else { "obbackup(1)" };
+    let see = if is_main {
+        "pg_dump(1), pg_restore(1), psql(1)"
+    } else {
+        "obbackup(1)"
+    };
     roff.text([roman(see)]);
     roff.to_writer(out)
 }
@@ -162,10 +202,16 @@ mod tests {
             let page = text(path);
             for section in ["NAME", "EXIT STATUS", "FILES", "ENVIRONMENT", "EXAMPLES"] {
                 let (plain, quoted) = (format!(".SH {section}\n"), format!(".SH \"{section}\"\n"));
-                assert!(page.contains(&plain) || page.contains(&quoted), "{path:?} {section}");
+                assert!(
+                    page.contains(&plain) || page.contains(&quoted),
+                    "{path:?} {section}"
+                );
             }
         }
-        assert_eq!(page(&["nothing".to_owned()]).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(
+            page(&["nothing".to_owned()]).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
     }
 
     #[test]
@@ -185,7 +231,10 @@ mod tests {
             ErrorKind::Cancelled,
         ] {
             let code = kind.exit_code().to_string();
-            assert!(EXIT_STATUS.iter().any(|(shown, _)| *shown == code), "{code}");
+            assert!(
+                EXIT_STATUS.iter().any(|(shown, _)| *shown == code),
+                "{code}"
+            );
         }
     }
 }

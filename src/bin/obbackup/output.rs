@@ -37,7 +37,11 @@ struct Document<'a, T> {
 
 /// One line of JSON.
 pub fn to_json<T: Serialize>(body: &T) -> Result<String> {
-    serde_json::to_string(&Document { schema: SCHEMA, body }).map_err(|error| {
+    serde_json::to_string(&Document {
+        schema: SCHEMA,
+        body,
+    })
+    .map_err(|error| {
         Error::new(ErrorKind::Failure, "cannot write the result as JSON").source(error)
     })
 }
@@ -180,7 +184,9 @@ pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
 
 /// A moment in the local time zone.
 pub fn local_time(time: DateTime<Utc>) -> String {
-    time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+    time.with_timezone(&Local)
+        .format("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 /// Text from outside, safe to show: control characters and what turns the direction of writing come
@@ -243,20 +249,39 @@ mod tests {
 
     #[test]
     fn thousands_are_apart() {
-        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, shown) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(count(number), shown);
         }
     }
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {
-        assert_eq!(safe("größe\u{1b}[2J\n\u{202e}"), "größe\\u{1b}[2J\\n\\u{202e}");
+        assert_eq!(
+            safe("größe\u{1b}[2J\n\u{202e}"),
+            "größe\\u{1b}[2J\\n\\u{202e}"
+        );
     }
 
     #[test]
     fn a_table_in_a_pipe_is_plain() {
-        let output = Output { json: false, verbose: false, terminal: false, color: false };
-        let rows = vec![vec![Cell::new("a"), Cell::new("1")], vec![Cell::new("bcd"), Cell::new("22")]];
-        assert_eq!(output.table(&["NAME", "SIZE"], &[1], rows), "NAME  SIZE\na        1\nbcd     22\n");
+        let output = Output {
+            json: false,
+            verbose: false,
+            terminal: false,
+            color: false,
+        };
+        let rows = vec![
+            vec![Cell::new("a"), Cell::new("1")],
+            vec![Cell::new("bcd"), Cell::new("22")],
+        ];
+        assert_eq!(
+            output.table(&["NAME", "SIZE"], &[1], rows),
+            "NAME  SIZE\na        1\nbcd     22\n"
+        );
     }
 }

@@ -25,7 +25,10 @@ pub struct Session {
 
 impl Session {
     pub fn new(global: Global) -> Self {
-        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let hostname = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         Self {
             output: Output::new(global.json, global.verbose),
             environment: Environment::from_variables(hostname, |name| std::env::var_os(name)),
@@ -69,32 +72,40 @@ impl Session {
             return Ok(None);
         };
         let file = self.configuration_file()?;
-        let configuration = file.map(|file| file.configuration().clone()).unwrap_or_default();
+        let configuration = file
+            .map(|file| file.configuration().clone())
+            .unwrap_or_default();
         Instance::open(&source_path, &self.environment, &configuration).map(Some)
     }
 
     /// The instance, which the command cannot do without.
     pub fn instance(&self) -> Result<Instance> {
         self.instance_if_any()?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "no Openbravo instance is named, and none is here").hint(
-                "Give its source.path with --instance, or run this from inside of it.",
+            Error::new(
+                ErrorKind::NotFound,
+                "no Openbravo instance is named, and none is here",
             )
+            .hint("Give its source.path with --instance, or run this from inside of it.")
         })
     }
 
     /// Where the repository is; a path is absolute.
     pub fn repository_choice(&self) -> Result<RepositoryChoice> {
         let file = self.configuration_file()?;
-        let configuration = file.map(|file| file.configuration().clone()).unwrap_or_default();
+        let configuration = file
+            .map(|file| file.configuration().clone())
+            .unwrap_or_default();
         let mut choice = configuration.repository(self.global.repository.as_deref())?;
         if !choice.url.contains("://") && !choice.url.is_empty() {
-            let path = std::path::absolute(&choice.url).map_err(|error| {
-                Error::io(format!("cannot resolve `{}`", choice.url), error)
-            })?;
+            let path = std::path::absolute(&choice.url)
+                .map_err(|error| Error::io(format!("cannot resolve `{}`", choice.url), error))?;
             choice.url = path.into_os_string().into_string().map_err(|path| {
                 Error::new(
                     ErrorKind::Usage,
-                    format!("the repository's path is not UTF-8: `{}`", path.to_string_lossy()),
+                    format!(
+                        "the repository's path is not UTF-8: `{}`",
+                        path.to_string_lossy()
+                    ),
                 )
             })?;
         }
@@ -108,13 +119,19 @@ impl Session {
 
     /// The backup that `text` names. `latest` is the instance's own where there is one.
     pub fn resolve(&self, repository: &Repository, text: &str) -> Result<Backup> {
-        let instance = if text == "latest" { self.instance_if_any()? } else { None };
+        let instance = if text == "latest" {
+            self.instance_if_any()?
+        } else {
+            None
+        };
         repository.resolve(text, instance.as_ref().map(|instance| instance.id.as_str()))
     }
 
     /// Threads to work with.
     pub fn jobs(&self) -> Result<usize> {
-        let configured = self.configuration_file()?.and_then(|file| file.configuration().backup.jobs);
+        let configured = self
+            .configuration_file()?
+            .and_then(|file| file.configuration().backup.jobs);
         let machine = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(configured.map_or_else(machine, |jobs| usize::from(jobs.get())))
     }
@@ -136,7 +153,11 @@ impl Session {
 
     /// Shows a warning outside of long work.
     pub fn warn(&self, message: &str) {
-        let show = if self.global.json { Show::Json } else { Show::Warnings };
+        let show = if self.global.json {
+            Show::Json
+        } else {
+            Show::Warnings
+        };
         Terminal::new(show, std::sync::Arc::default()).warn(message);
     }
 
@@ -160,6 +181,9 @@ impl Session {
         if answer.trim() == expected {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Cancelled, "not confirmed; nothing was done"))
+        Err(Error::new(
+            ErrorKind::Cancelled,
+            "not confirmed; nothing was done",
+        ))
     }
 }

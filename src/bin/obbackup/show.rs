@@ -56,7 +56,9 @@ pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
     let detail = detail(&backup.manifest, BackupSummary::from(&backup));
-    session.output.show(&detail, |output| text(output, &detail))?;
+    session
+        .output
+        .show(&detail, |output| text(output, &detail))?;
     Ok(Outcome::Good)
 }
 
@@ -105,9 +107,17 @@ pub fn summary_text(summary: &BackupSummary) -> String {
     let openbravo = summary
         .openbravo_version
         .as_ref()
-        .map_or_else(String::new, |version| format!(", Openbravo {}", safe(version)));
+        .map_or_else(String::new, |version| {
+            format!(", Openbravo {}", safe(version))
+        });
     fields.extend([
-        ("Instance", safe(&format!("{} on {}{openbravo}", summary.instance, summary.host))),
+        (
+            "Instance",
+            safe(&format!(
+                "{} on {}{openbravo}",
+                summary.instance, summary.host
+            )),
+        ),
         (
             "Taken",
             format!(
@@ -129,7 +139,11 @@ pub fn summary_text(summary: &BackupSummary) -> String {
         ),
         (
             "New",
-            format!("{}, stored as {}", size(summary.new_bytes), size(summary.stored_bytes)),
+            format!(
+                "{}, stored as {}",
+                size(summary.new_bytes),
+                size(summary.stored_bytes)
+            ),
         ),
     ]);
     let mut text = Output::fields(&fields);
@@ -170,7 +184,12 @@ fn text(output: &Output, detail: &Detail) -> String {
         let rows = detail
             .modules
             .iter()
-            .map(|module| vec![Cell::new(safe(&module.package)), Cell::new(safe(&module.version))])
+            .map(|module| {
+                vec![
+                    Cell::new(safe(&module.package)),
+                    Cell::new(safe(&module.version)),
+                ]
+            })
             .collect();
         text.push('\n');
         text.push_str(&output.table(&["MODULE", "VERSION"], &[], rows));

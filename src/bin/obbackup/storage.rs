@@ -22,7 +22,11 @@ fn text(used: &StorageUse) -> String {
     if let (Some(total), Some(taken), Some(free)) =
         (used.total_bytes, used.used_bytes, used.free_bytes)
     {
-        let percent = if total == 0 { 0 } else { u128::from(taken) * 100 / u128::from(total) };
+        let percent = if total == 0 {
+            0
+        } else {
+            u128::from(taken) * 100 / u128::from(total)
+        };
         fields.extend([
             ("Device", size(total)),
             ("Used", format!("{} ({percent} %)", size(taken))),

@@ -150,7 +150,8 @@ impl Progress for Terminal {
 
     fn is_cancelled(&self) -> bool {
         let cancelled = self.cancel.load(Ordering::Relaxed);
-        if cancelled && !self.told.swap(true, Ordering::Relaxed) && !matches!(self.view, View::Json) {
+        if cancelled && !self.told.swap(true, Ordering::Relaxed) && !matches!(self.view, View::Json)
+        {
             self.say("stopping cleanly; once more to stop at once");
         }
         cancelled
@@ -175,7 +176,11 @@ impl Bar {
 
     fn stage(&self, name: &str, total_bytes: Option<u64>) {
         self.end_stage();
-        let template = if total_bytes.is_some_and(|total| total > 0) { KNOWN } else { UNKNOWN };
+        let template = if total_bytes.is_some_and(|total| total > 0) {
+            KNOWN
+        } else {
+            UNKNOWN
+        };
         let style = ProgressStyle::with_template(template)
             .map(|style| style.progress_chars(BAR).tick_chars("|/-\\ "))
             .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -224,7 +229,8 @@ impl Lines {
 
     fn postpone(&self) {
         let interval = u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        self.next_line.store(self.now().saturating_add(interval), Ordering::Relaxed);
+        self.next_line
+            .store(self.now().saturating_add(interval), Ordering::Relaxed);
     }
 
     fn stage(&self, name: &str, total_bytes: Option<u64>) {
@@ -260,7 +266,9 @@ impl Lines {
             return;
         }
         // One of the threads that see the line due writes it.
-        let claimed = self.next_line.compare_exchange(due, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
+        let claimed =
+            self.next_line
+                .compare_exchange(due, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
         if claimed.is_err() {
             return;
         }
@@ -344,8 +352,14 @@ mod tests {
             stage.line(5 << 30, Duration::from_secs(10)),
             "database: 100 %, 4.0 GiB of 4.0 GiB, 512.0 MiB/s, 0.0 s left"
         );
-        let stage = Stage { total_bytes: None, ..stage };
-        assert_eq!(stage.line(1 << 20, Duration::from_secs(1)), "database: 1.0 MiB, 1.0 MiB/s");
+        let stage = Stage {
+            total_bytes: None,
+            ..stage
+        };
+        assert_eq!(
+            stage.line(1 << 20, Duration::from_secs(1)),
+            "database: 1.0 MiB, 1.0 MiB/s"
+        );
     }
 
     #[test]
@@ -358,10 +372,18 @@ mod tests {
         terminal.stage("sources", None);
         terminal.finish();
         let text = text(&shared);
-        let shown: Vec<_> = text.lines().map(|line| line.split(" in ").next().unwrap()).collect();
+        let shown: Vec<_> = text
+            .lines()
+            .map(|line| line.split(" in ").next().unwrap())
+            .collect();
         assert_eq!(
             shown,
-            ["database: 2.0 KiB", "database: done, 2.0 KiB", "sources", "sources: done"]
+            [
+                "database: 2.0 KiB",
+                "database: done, 2.0 KiB",
+                "sources",
+                "sources: done"
+            ]
         );
     }
 

@@ -35,9 +35,19 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     };
     let verification = session.work(|progress| repository.verify(&options, progress))?;
     let sound = verification.is_sound();
-    let document = Document { sound, read_data: options.read_data, verification: &verification };
-    session.output.show(&document, |output| text(output, &document))?;
-    Ok(if sound { Outcome::Good } else { Outcome::But(ErrorKind::Damaged) })
+    let document = Document {
+        sound,
+        read_data: options.read_data,
+        verification: &verification,
+    };
+    session
+        .output
+        .show(&document, |output| text(output, &document))?;
+    Ok(if sound {
+        Outcome::Good
+    } else {
+        Outcome::But(ErrorKind::Damaged)
+    })
 }
 
 fn text(output: &Output, document: &Document) -> String {
@@ -69,7 +79,11 @@ fn text(output: &Output, document: &Document) -> String {
     } else {
         "names and lengths checked; --read-data reads every byte".to_owned()
     };
-    let verdict = if document.sound { "The repository is sound" } else { "The repository is damaged" };
+    let verdict = if document.sound {
+        "The repository is sound"
+    } else {
+        "The repository is damaged"
+    };
     let _ = writeln!(
         text,
         "{verdict}: {} backups, {} packs, {} chunks; {how}.",

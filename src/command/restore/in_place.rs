@@ -66,8 +66,10 @@ const PROPERTIES: &str = "Openbravo.properties";
 pub(super) fn plan(job: &Job<'_>, part: Part, plan: &mut RestorePlan) -> Result<()> {
     let instance = job.instance()?;
     if !job.options.paths.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, "single paths are not restored in place")
-            .hint("Restore them with --to-directory and copy what you need."));
+        return Err(
+            Error::new(ErrorKind::Usage, "single paths are not restored in place")
+                .hint("Restore them with --to-directory and copy what you need."),
+        );
     }
     let run = format!(
         "restore-{}-{}",
@@ -81,7 +83,9 @@ pub(super) fn plan(job: &Job<'_>, part: Part, plan: &mut RestorePlan) -> Result<
         return job.plan_database(&name, live.as_ref(), plan);
     }
     let Some(root) = root_of(instance, part) else {
-        plan.notes.push(format!("this instance has no place for the {part}: they are left out"));
+        plan.notes.push(format!(
+            "this instance has no place for the {part}: they are left out"
+        ));
         return Ok(());
     };
     let stage = staging::Stage::new(instance, part, &root, &run)?;
@@ -105,7 +109,10 @@ fn root_of(instance: &Instance, part: Part) -> Option<PathBuf> {
 
 /// A database name that says where it comes from, within the 63 bytes that PostgreSQL keeps.
 fn new_name(name: &str, what: &str, run: &str) -> String {
-    let end = format!("_{what}_{}", run.trim_start_matches("restore-").to_lowercase());
+    let end = format!(
+        "_{what}_{}",
+        run.trim_start_matches("restore-").to_lowercase()
+    );
     let mut start = name.to_owned();
     while start.len() + end.len() > 63 {
         start.pop();
@@ -118,7 +125,10 @@ fn live_database(instance: &Instance, connection: &Connection) -> Result<Option<
     let mut session = connection.maintenance()?;
     let there = session
         .client
-        .query_opt("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", &[&name])
+        .query_opt(
+            "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1",
+            &[&name],
+        )
         .map_err(|error| database_error("cannot look for the database", error))?;
     if there.is_none() {
         return Ok(None);
@@ -150,7 +160,11 @@ pub(super) fn run(
     if let Some(connection) = &connection {
         refuse_sessions(instance, connection)?;
     }
-    let mut replaced = Replaced { database: None, directories: Vec::new(), safety_backup: None };
+    let mut replaced = Replaced {
+        database: None,
+        directories: Vec::new(),
+        safety_backup: None,
+    };
     if safety_backup {
         replaced.safety_backup = take_safety_backup(job, repository, progress)?;
     }
@@ -165,13 +179,26 @@ pub(super) fn run(
     lock.check()?;
     progress.stage("swap", None);
     let mut undo = Undo::default();
-    match swap(instance, &plan, connection.as_ref(), &restored, &mut undo, &mut replaced) {
+    match swap(
+        instance,
+        &plan,
+        connection.as_ref(),
+        &restored,
+        &mut undo,
+        &mut replaced,
+    ) {
         Ok(()) => {
             restored.database = plan.database.map(|database| database.name);
             restored.replaced = Some(replaced);
             Ok(restored)
         }
-        Err(error) => Err(take_back(undo, error, &plan, connection.as_ref(), restored.database.as_deref())),
+        Err(error) => Err(take_back(
+            undo,
+            error,
+            &plan,
+            connection.as_ref(),
+            restored.database.as_deref(),
+        )),
     }
 }
 
@@ -221,10 +248,18 @@ fn refuse_sessions(instance: &Instance, connection: &Connection) -> Result<()> {
         .collect();
     names.sort();
     names.dedup();
-    let who = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    let who = if names.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", names.join(", "))
+    };
     Err(Error::new(
         ErrorKind::Locked,
-        format!("database `{}` has {} connections{who}", instance.database.name, rows.len()),
+        format!(
+            "database `{}` has {} connections{who}",
+            instance.database.name,
+            rows.len()
+        ),
     )
     .hint("Stop Tomcat and whatever else uses the database, then run the command again."))
 }
@@ -253,13 +288,23 @@ fn stage(
 fn settle_status(connection: &Connection, database: &str) -> Result<()> {
     let mut session = Session::open(&connection.application.with_database(database))?;
     let query = "SELECT pg_catalog.to_regclass('ad_system_info') IS NOT NULL";
-    if session.value("cannot look for ad_system_info", query)?.as_deref() != Some("t") {
+    if session
+        .value("cannot look for ad_system_info", query)?
+        .as_deref()
+        != Some("t")
+    {
         return Ok(());
     }
     let what = "cannot read the system status";
-    let code = session.value(what, "SELECT system_status::text FROM ad_system_info LIMIT 1")?;
+    let code = session.value(
+        what,
+        "SELECT system_status::text FROM ad_system_info LIMIT 1",
+    )?;
     if status::is_rebuilding(code.as_deref()) {
-        let sql = format!("UPDATE ad_system_info SET system_status = '{}'", status::BUILT);
+        let sql = format!(
+            "UPDATE ad_system_info SET system_status = '{}'",
+            status::BUILT
+        );
         session.run("cannot set the system status", &sql)?;
     }
     Ok(())
@@ -272,7 +317,11 @@ fn keep_machine_settings(instance: &Instance, part: Part, staged: &Path) -> Resu
         Part::Configuration => {
             let own = instance.configuration_path();
             if let Ok(bytes) = std::fs::read(&own) {
-                write_private(&staged.join(crate::config::FILE_NAME), &bytes, instance.owner)?;
+                write_private(
+                    &staged.join(crate::config::FILE_NAME),
+                    &bytes,
+                    instance.owner,
+                )?;
             }
             staged.join(PROPERTIES)
         }
@@ -296,7 +345,9 @@ fn keep_machine_settings(instance: &Instance, part: Part, staged: &Path) -> Resu
     text.extend_from_slice(b"\n# Kept by the restore: this machine's own settings.\n");
     text.extend_from_slice(properties::lines(different.into_iter()).as_bytes());
     std::fs::write(&file, text).io_context(context)?;
-    std::fs::File::open(&file).and_then(|open| open.sync_all()).io_context(context)
+    std::fs::File::open(&file)
+        .and_then(|open| open.sync_all())
+        .io_context(context)
 }
 
 fn swap<'a>(
@@ -311,7 +362,11 @@ fn swap<'a>(
         refuse_sessions(instance, connection)?;
         let live = instance.database.name.clone();
         let (_, renames) = undo.databases.get_or_insert((connection, Vec::new()));
-        if plan.database.as_ref().is_some_and(|database| database.replaces.is_some()) {
+        if plan
+            .database
+            .as_ref()
+            .is_some_and(|database| database.replaces.is_some())
+        {
             let old = new.replacen("_new_", "_old_", 1);
             connection.rename_database(&live, &old)?;
             renames.push((live.clone(), old.clone()));
@@ -346,18 +401,28 @@ fn take_back(
     }
     for (connection, renames) in undo.databases {
         for (from, to) in renames.iter().rev() {
-            failures.extend(connection.rename_database(to, from).err().map(|error| error.to_string()));
+            failures.extend(
+                connection
+                    .rename_database(to, from)
+                    .err()
+                    .map(|error| error.to_string()),
+            );
         }
     }
     if failures.is_empty() && error.kind() != ErrorKind::ActionNeeded {
         clear(plan, connection, database);
-        let hint = error.hint_text().map_or_else(String::new, |hint| format!("{hint} "));
+        let hint = error
+            .hint_text()
+            .map_or_else(String::new, |hint| format!("{hint} "));
         return error
             .context("the restore failed; everything is as it was before")
             .with_kind(ErrorKind::RolledBack)
-            .hint(format!("{hint}Nothing was lost; the restore can be run again."));
+            .hint(format!(
+                "{hint}Nothing was lost; the restore can be run again."
+            ));
     }
-    let hint = "Nothing was deleted: the old state is in the places named, and in the safety backup.";
+    let hint =
+        "Nothing was deleted: the old state is in the places named, and in the safety backup.";
     error
         .context(format!(
             "the restore failed, and putting everything back failed too ({})",
@@ -373,7 +438,11 @@ fn clear(plan: &RestorePlan, connection: Option<&Connection>, database: Option<&
         connection.drop_database(database).ok();
     }
     for files in &plan.files {
-        if let Some(area) = files.stage.as_ref().and_then(|stage| stage.swap.staged.parent()) {
+        if let Some(area) = files
+            .stage
+            .as_ref()
+            .and_then(|stage| stage.swap.staged.parent())
+        {
             std::fs::remove_dir_all(area).ok();
         }
     }

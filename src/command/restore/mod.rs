@@ -144,7 +144,14 @@ pub fn plan(
     surroundings: &Surroundings,
 ) -> Result<RestorePlan> {
     let reader = repository.reader()?;
-    Job { instance, backup, options, surroundings, reader: &reader }.plan()
+    Job {
+        instance,
+        backup,
+        options,
+        surroundings,
+        reader: &reader,
+    }
+    .plan()
 }
 
 /// Restores. Nothing that was there before is deleted, and whatever fails is taken back.
@@ -157,7 +164,13 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let reader = repository.reader()?;
-    let job = Job { instance, backup, options, surroundings, reader: &reader };
+    let job = Job {
+        instance,
+        backup,
+        options,
+        surroundings,
+        reader: &reader,
+    };
     progress.stage("planning", None);
     match &options.destination {
         Destination::Beside { .. } => {
@@ -187,7 +200,8 @@ impl Job<'_> {
             target: None,
         };
         if self.manifest().status == crate::format::manifest::Status::Partial {
-            plan.notes.push("the backup is partial: its warnings name what is missing".to_owned());
+            plan.notes
+                .push("the backup is partial: its warnings name what is missing".to_owned());
         }
         for part in parts {
             match (&self.options.destination, part) {
@@ -303,7 +317,10 @@ impl Job<'_> {
 
     fn paths_of(&self, part: Part) -> Vec<ByteString> {
         let paths = self.options.paths.iter().filter(|(of, _)| *of == part);
-        paths.map(|(_, path)| path.clone()).filter(|path| !path.as_bytes().is_empty()).collect()
+        paths
+            .map(|(_, path)| path.clone())
+            .filter(|path| !path.as_bytes().is_empty())
+            .collect()
     }
 
     /// Fills a new database and new directories.
@@ -322,7 +339,9 @@ impl Job<'_> {
         restored: &mut Restored,
         progress: &dyn Progress,
     ) -> Result<()> {
-        let Some((target, database)) = &plan.target else { return Ok(()) };
+        let Some((target, database)) = &plan.target else {
+            return Ok(());
+        };
         let made = target.run(database, self.database_part()?, self.reader, progress)?;
         let before = &self.database_part()?.db_modified;
         if *before != made.db_modified {
@@ -347,7 +366,10 @@ impl Job<'_> {
         progress.stage(planned.part.word(), Some(planned.bytes));
         let part = files_part(self.manifest(), planned.part)?;
         let selection = (!planned.paths.is_empty()).then_some(planned.paths.as_slice());
-        let options = files::RestoreOptions { owner: true, jobs: self.surroundings.jobs };
+        let options = files::RestoreOptions {
+            owner: true,
+            jobs: self.surroundings.jobs,
+        };
         let catalog = || Ok(file_entries(self.reader, part));
         let done = files::restore(self.reader, catalog, to, selection, options, progress)?;
         restored.directories.push(planned.to.clone());
@@ -385,6 +407,9 @@ fn check_empty(directory: &Path) -> Result<()> {
             .hint("Name a new directory: a restore never writes over what is there.")),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io(format!("cannot look into `{}`", directory.display()), error)),
+        Err(error) => Err(Error::io(
+            format!("cannot look into `{}`", directory.display()),
+            error,
+        )),
     }
 }

@@ -25,9 +25,16 @@ impl Stage {
     pub(super) fn new(instance: &Instance, part: Part, root: &Path, run: &str) -> Result<Self> {
         let base = place(instance, part, root)?;
         let area = base.join(OWN_DIRECTORY).join(run).join(part.word());
-        let foreign = instance.root(part).map(|root| root.excluded).unwrap_or_default();
+        let foreign = instance
+            .root(part)
+            .map(|root| root.excluded)
+            .unwrap_or_default();
         Ok(Self {
-            swap: Swap { root: root.to_owned(), staged: area.join("new"), old: area.join("old") },
+            swap: Swap {
+                root: root.to_owned(),
+                staged: area.join("new"),
+                old: area.join("old"),
+            },
             foreign: foreign
                 .iter()
                 .filter_map(|path| path.strip_prefix(root).ok())
@@ -45,7 +52,10 @@ impl Stage {
         let bytes = path.as_os_str().as_bytes();
         let first = path.components().next();
         let own = first.is_some_and(|name| name.as_os_str() == OWN_DIRECTORY);
-        if own || self.rules.rules_leave_out(bytes) || self.foreign.iter().any(|foreign| foreign == path) {
+        if own
+            || self.rules.rules_leave_out(bytes)
+            || self.foreign.iter().any(|foreign| foreign == path)
+        {
             return Fate::Keep;
         }
         if self.rules.rules_reach_below(bytes)
@@ -65,10 +75,17 @@ impl Stage {
 fn place(instance: &Instance, part: Part, root: &Path) -> Result<PathBuf> {
     let tomcat = root.parent().and_then(Path::parent);
     let candidates: Vec<&Path> = match part {
-        Part::Deploy => [Some(instance.source_path.as_path()), tomcat].into_iter().flatten().collect(),
+        Part::Deploy => [Some(instance.source_path.as_path()), tomcat]
+            .into_iter()
+            .flatten()
+            .collect(),
         Part::Attachments | Part::Reprintables => {
             let inside = root.starts_with(&instance.source_path);
-            if inside { vec![&instance.source_path, root] } else { vec![root] }
+            if inside {
+                vec![&instance.source_path, root]
+            } else {
+                vec![root]
+            }
         }
         Part::Sources | Part::Configuration | Part::Database => vec![&instance.source_path],
     };
@@ -95,7 +112,10 @@ fn place(instance: &Instance, part: Part, root: &Path) -> Result<PathBuf> {
 
 /// The device of a path, or of the nearest directory above it that is there.
 fn device(path: &Path) -> Result<u64> {
-    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let there = path
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
     let metadata = there
         .metadata()
         .io_context(|| format!("cannot look at `{}`", there.display()))?;

@@ -105,9 +105,11 @@ impl Exclusions {
     pub fn rules_reach_below(&self, path: &[u8]) -> bool {
         self.rules.iter().any(|rule| {
             let mut patterns = rule.pattern.as_bytes().split(|byte| *byte == b'/');
-            path.split(|byte| *byte == b'/')
-                .all(|name| patterns.next().is_some_and(|pattern| name_fits(name, pattern)))
-                && patterns.next().is_some()
+            path.split(|byte| *byte == b'/').all(|name| {
+                patterns
+                    .next()
+                    .is_some_and(|pattern| name_fits(name, pattern))
+            }) && patterns.next().is_some()
         })
     }
 

@@ -286,7 +286,11 @@ impl DatabaseTarget {
         }
         let mut needed = contents.roles.clone();
         needed.extend(state_roles(state));
-        for entry in archive.entries.iter().filter(|entry| !is_of_database(entry)) {
+        for entry in archive
+            .entries
+            .iter()
+            .filter(|entry| !is_of_database(entry))
+        {
             if !entry.owner().is_empty() {
                 needed.insert(entry.owner().into_owned());
             }
@@ -561,14 +565,8 @@ enum Needs {
 }
 
 fn missing_extension(entry: &Entry, facts: &Facts) -> Option<String> {
-    (entry.kind() == "EXTENSION" && !facts.extensions.contains_key(entry.tag().as_ref())).then(
-        || {
-            format!(
-                "extension `{}` is not installed on the server",
-                entry.tag()
-            )
-        },
-    )
+    (entry.kind() == "EXTENSION" && !facts.extensions.contains_key(entry.tag().as_ref()))
+        .then(|| format!("extension `{}` is not installed on the server", entry.tag()))
 }
 
 fn needs(entry: &Entry, facts: &Facts) -> Needs {

@@ -174,7 +174,10 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         }
         Err(Error::new(
             ErrorKind::Damaged,
-            format!("{what}: it has {loaded} rows now, the backup names {}", table.rows),
+            format!(
+                "{what}: it has {loaded} rows now, the backup names {}",
+                table.rows
+            ),
         ))
     }
 

@@ -399,7 +399,7 @@ fn take_back(
     for swapped in undo.files.into_iter().rev() {
         failures.extend(swapped.reverse().err().map(|error| error.to_string()));
     }
-    for (connection, renames) in undo.databases {
+    if let Some((connection, renames)) = undo.databases {
         for (from, to) in renames.iter().rev() {
             failures.extend(
                 connection

@@ -54,7 +54,7 @@ pub struct RestoreOptions {
 }
 
 /// What a restore would do.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct RestorePlan {
     /// The backup.
     pub backup: BackupSummary,

@@ -8,6 +8,7 @@ pub mod backups;
 pub mod chunks;
 pub mod cluster;
 pub mod equality;
+pub mod instance;
 pub mod nasty;
 pub mod programs;
 pub mod tree;

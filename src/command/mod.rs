@@ -6,6 +6,7 @@ pub mod delete;
 pub mod doctor;
 pub mod init;
 pub mod list;
+pub mod restore;
 pub mod storage;
 pub mod surroundings;
 

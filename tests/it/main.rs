@@ -8,6 +8,11 @@ mod support;
 mod architecture;
 mod crash;
 mod damage;
+mod database;
+mod files;
+mod files_changes;
+mod files_trouble;
+mod nasty;
 mod servers;
 mod sweep;
 

@@ -15,6 +15,7 @@ mod files_trouble;
 mod nasty;
 mod servers;
 mod sweep;
+mod whole;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.
 #[test]

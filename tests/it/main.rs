@@ -6,6 +6,7 @@
 mod support;
 
 mod architecture;
+mod command_line;
 mod crash;
 mod damage;
 mod database;

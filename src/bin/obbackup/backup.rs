@@ -8,7 +8,7 @@ use obbackup::format::manifest::{Part, Status};
 
 use crate::Outcome;
 use crate::arguments::Backup;
-use crate::output::{Output, count, safe, size};
+use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
 use crate::show::summary_text;
 
@@ -66,11 +66,11 @@ fn plan_text(output: &Output, plan: &BackupPlan) -> String {
         rows.push(vec![
             Cell::new(Part::Database.word()),
             Cell::new(safe(&format!(
-                "{} on {}, PostgreSQL {}, {} tables, {}",
+                "{} on {}, PostgreSQL {}, {}, {}",
                 database.name,
                 database.server,
                 database.server_version,
-                count(database.tables),
+                counted(database.tables, "table"),
                 size(database.bytes)
             ))),
         ]);

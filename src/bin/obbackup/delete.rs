@@ -5,7 +5,7 @@ use obbackup::error::Result;
 
 use crate::Outcome;
 use crate::arguments::Delete;
-use crate::output::{count, local_time, safe, size};
+use crate::output::{counted, local_time, safe, size};
 use crate::session::Session;
 
 pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
@@ -29,10 +29,10 @@ pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
     let deleted = session.work(|progress| delete(&repository, &backup, progress))?;
     session.output.show(&deleted, |_| {
         format!(
-            "Deleted backup {}: {} given back in {} packs.\n",
+            "Deleted backup {}: {} given back in {}.\n",
             deleted.id.short(),
             size(deleted.freed_bytes),
-            count(deleted.packs)
+            counted(deleted.packs, "pack")
         )
     })?;
     Ok(Outcome::Good)

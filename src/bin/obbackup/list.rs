@@ -10,7 +10,7 @@ use obbackup::format::manifest::Status;
 
 use crate::Outcome;
 use crate::arguments::List;
-use crate::output::{Output, duration, local_time, safe, size};
+use crate::output::{Output, counted, duration, local_time, safe, size};
 use crate::session::Session;
 
 pub fn run(session: &Session, arguments: &List) -> Result<Outcome> {
@@ -80,14 +80,9 @@ fn text(
         text.push_str(&output.table(&header, &[2, 5, 6, 7], rows));
     }
     if listing.other_instances > 0 {
-        let backups = if listing.other_instances == 1 {
-            "backup"
-        } else {
-            "backups"
-        };
         text.push_str(&format!(
-            "\n{} {backups} of other instances: see --all-instances\n",
-            listing.other_instances
+            "\n{} of other instances: see --all-instances\n",
+            counted(listing.other_instances, "backup")
         ));
     }
     text

@@ -156,6 +156,15 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// So many things: `1 pack`, `2 packs`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!(
+        "{} {thing}{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
+}
+
 /// A stretch of time as people read it.
 pub fn duration(seconds: f64) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -1,7 +1,7 @@
 //! From arguments to objects: which instance, which configuration, which repository.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use obbackup::command::surroundings::Surroundings;
 use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
@@ -105,6 +105,13 @@ impl Session {
         if !choice.url.contains("://") && !choice.url.is_empty() {
             let path = std::path::absolute(&choice.url)
                 .map_err(|error| Error::io(format!("cannot resolve `{}`", choice.url), error))?;
+            // `..` means something else once a link on the way changes.
+            let winding = path.components().any(|part| part == Component::ParentDir);
+            let path = if winding {
+                instance::resolve_existing(&path)
+            } else {
+                path
+            };
             choice.url = path.into_os_string().into_string().map_err(|path| {
                 Error::new(
                     ErrorKind::Usage,

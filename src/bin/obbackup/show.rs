@@ -15,7 +15,7 @@ use obbackup::format::manifest::{Manifest, ModuleVersion, Part};
 use crate::Outcome;
 use crate::arguments::Show;
 use crate::list::status_text;
-use crate::output::{Output, count, duration, local_time, safe, size};
+use crate::output::{Output, count, counted, duration, local_time, safe, size};
 use crate::session::Session;
 
 /// A backup as `show --json` has it.
@@ -128,13 +128,19 @@ pub fn summary_text(summary: &BackupSummary) -> String {
                 duration(summary.duration_seconds)
             ),
         ),
-        ("Database", size(summary.database_bytes)),
+        (
+            "Database",
+            match summary.contents.contains(&Part::Database) {
+                true => size(summary.database_bytes),
+                false => "none".to_owned(),
+            },
+        ),
         (
             "Files",
             format!(
-                "{} in {} files, {} of them read",
+                "{} in {}, {} of them read",
                 size(summary.files_bytes),
-                count(summary.files),
+                counted(summary.files, "file"),
                 count(summary.files_read)
             ),
         ),
@@ -161,11 +167,11 @@ fn text(output: &Output, detail: &Detail) -> String {
         rows.push(vec![
             Cell::new(Part::Database.word()),
             Cell::new(size(database.bytes)),
-            Cell::new(format!("{} rows", count(database.rows))),
+            Cell::new(counted(database.rows, "row")),
             Cell::new(safe(&format!(
-                "{}, {} tables, PostgreSQL {}, role {}",
+                "{}, {}, PostgreSQL {}, role {}",
                 database.name,
-                count(database.tables),
+                counted(database.tables, "table"),
                 database.server_version,
                 database.application_role
             ))),
@@ -175,7 +181,7 @@ fn text(output: &Output, detail: &Detail) -> String {
         vec![
             Cell::new(files.part.word()),
             Cell::new(size(files.bytes)),
-            Cell::new(format!("{} files", count(files.files))),
+            Cell::new(counted(files.files, "file")),
             Cell::new(safe(&files.root.to_string())),
         ]
     }));

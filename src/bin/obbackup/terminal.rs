@@ -198,18 +198,21 @@ impl Bar {
         let Some((name, since)) = lock(&self.stage).take() else {
             return;
         };
-        let text = done_text(&name, self.bar.position(), since.elapsed());
-        self.bar.suspend(|| write_line(&mut io::stderr(), &text));
+        if let Some(text) = done_text(&name, self.bar.position(), since.elapsed()) {
+            self.bar.suspend(|| write_line(&mut io::stderr(), &text));
+        }
     }
 }
 
-fn done_text(name: &str, bytes: u64, took: Duration) -> String {
+/// What to say of a stage at its end; nothing where there was next to nothing to do.
+fn done_text(name: &str, bytes: u64, took: Duration) -> Option<String> {
     let name = safe(name);
-    let took = duration(took.as_secs_f64());
-    if bytes == 0 {
-        return format!("{name}: done in {took}");
+    let time = duration(took.as_secs_f64());
+    match bytes {
+        0 if took < Duration::from_secs(1) => None,
+        0 => Some(format!("{name}: done in {time}")),
+        _ => Some(format!("{name}: done, {} in {time}", size(bytes))),
     }
-    format!("{name}: done, {} in {took}", size(bytes))
 }
 
 impl Lines {
@@ -254,8 +257,9 @@ impl Lines {
             return;
         };
         let bytes = self.done_bytes.load(Ordering::Relaxed);
-        let text = done_text(&stage.name, bytes, stage.since.elapsed());
-        write_line(&mut *lock(&self.out), &text);
+        if let Some(text) = done_text(&stage.name, bytes, stage.since.elapsed()) {
+            write_line(&mut *lock(&self.out), &text);
+        }
     }
 
     fn advance(&self, bytes: u64) {
@@ -378,12 +382,7 @@ mod tests {
             .collect();
         assert_eq!(
             shown,
-            [
-                "database: 2.0 KiB",
-                "database: done, 2.0 KiB",
-                "sources",
-                "sources: done"
-            ]
+            ["database: 2.0 KiB", "database: done, 2.0 KiB", "sources"]
         );
     }
 

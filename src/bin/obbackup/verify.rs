@@ -10,7 +10,7 @@ use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
 
 use crate::Outcome;
 use crate::arguments::Verify;
-use crate::output::{Output, count, safe, size};
+use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
 
 #[derive(Serialize)]
@@ -86,10 +86,10 @@ fn text(output: &Output, document: &Document) -> String {
     };
     let _ = writeln!(
         text,
-        "{verdict}: {} backups, {} packs, {} chunks; {how}.",
-        count(seen.backups),
-        count(seen.packs),
-        count(seen.chunks)
+        "{verdict}: {}, {}, {}; {how}.",
+        counted(seen.backups, "backup"),
+        counted(seen.packs, "pack"),
+        counted(seen.chunks, "chunk")
     );
     text
 }

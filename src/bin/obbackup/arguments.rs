@@ -110,22 +110,13 @@ pub enum Command {
 /// Create a repository and tell the instance about it
 ///
 /// Makes an empty or new directory a repository, gives the instance an id, and writes both into its
-/// config/obbackup.toml. That is all the configuration that the first backup needs. A repository that
-/// is there already is taken into the configuration as it is.
+/// config/obbackup.toml. That is all the configuration that the first backup needs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   obbackup init --instance /opt/openbravo --repository /mnt/backups/openbravo
-  obbackup init --repository /mnt/second --name second")]
+  obbackup init --repository /mnt/second --compression gzip")]
 pub struct Init {
-    /// What the configuration calls the repository
-    #[arg(long, default_value = "main")]
-    pub name: String,
-
-    /// Use it wherever no repository is named; the first one is the default by itself
-    #[arg(long)]
-    pub default: bool,
-
     /// How to compress: zstd is faster and smaller, gzip needs only the oldest tools
     #[arg(long, default_value = "zstd", value_parser = compression())]
     pub compression: Compression,
@@ -145,7 +136,7 @@ Examples:
   obbackup backup --dry-run")]
 pub struct Backup {
     /// Why it is taken
-    #[arg(long = "type", value_name = "TYPE", default_value = "manual", value_parser = words::<BackupType>(BackupType::ALL))]
+    #[arg(long = "type", value_name = "TYPE", default_value = "manual", value_parser = words::<BackupType>(BackupType::ALL.iter().map(|it| it.word())))]
     pub backup_type: BackupType,
 
     /// A text to know it by
@@ -157,7 +148,7 @@ pub struct Backup {
     pub pin: bool,
 
     /// Only these parts, separated by commas
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL))]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL.iter().map(|it| it.word())))]
     pub only: Vec<Part>,
 
     /// Read every file, also where size and times say that it did not change
@@ -194,7 +185,7 @@ pub struct List {
     pub day: Option<u32>,
 
     /// Only those of this type
-    #[arg(long = "type", value_name = "TYPE", value_parser = words::<BackupType>(BackupType::ALL))]
+    #[arg(long = "type", value_name = "TYPE", value_parser = words::<BackupType>(BackupType::ALL.iter().map(|it| it.word())))]
     pub backup_type: Option<BackupType>,
 
     /// Also those of other instances
@@ -289,7 +280,7 @@ pub struct Restore {
     pub id: String,
 
     /// Only these parts, separated by commas
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL))]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL.iter().map(|it| it.word())))]
     pub only: Vec<Part>,
 
     /// Into a new database of this name, on the instance's server
@@ -378,11 +369,10 @@ pub struct Man {
 }
 
 /// The words of a type of the library.
-fn words<T>(all: &'static [T]) -> impl TypedValueParser<Value = T>
+fn words<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
 where
-    T: FromStr<Err = obbackup::error::Error> + ToString + Clone + Send + Sync + 'static,
+    T: FromStr<Err = obbackup::error::Error> + Clone + Send + Sync + 'static,
 {
-    let words: Vec<String> = all.iter().map(ToString::to_string).collect();
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 

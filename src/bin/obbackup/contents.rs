@@ -1,13 +1,18 @@
 //! `ls` and `cat`: what is inside a backup.
 
+use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use chrono::DateTime;
 use comfy_table::Cell;
 use serde::Serialize;
 
+use obbackup::chunk::ChunkSource;
 use obbackup::command::contents::{self, Listed, Place};
-use obbackup::error::Result;
+use obbackup::error::{Error, ErrorKind, IoContext, Result};
+use obbackup::format::database::DatabaseEntry;
+use obbackup::format::manifest::Manifest;
+use obbackup::progress::Progress;
 
 use crate::Outcome;
 use crate::arguments::{Cat, Ls};
@@ -33,6 +38,103 @@ pub fn ls(session: &Session, arguments: &Ls) -> Result<Outcome> {
             text(output, &entries)
         })?;
     Ok(Outcome::Good)
+}
+
+pub fn cat(session: &Session, arguments: &Cat) -> Result<Outcome> {
+    let place = Place::parse(arguments.place.as_bytes())?;
+    let repository = session.repository()?;
+    let backup = session.resolve(&repository, &arguments.id)?;
+    let reader = repository.reader()?;
+    let mut out = Stream::new(io::stdout().lock());
+    // Progress would run into the data, so only the request to stop is passed on.
+    let written = session.work_unseen(|progress| {
+        write_place(&reader, &backup.manifest, &place, &mut out, progress)?;
+        out.flush()
+            .io_context(|| "cannot write to standard output".to_owned())
+    });
+    match written {
+        // Whoever stops reading has read enough.
+        Err(_) if out.is_closed => Ok(Outcome::Good),
+        other => other.map(|()| Outcome::Good),
+    }
+}
+
+fn write_place<S: ChunkSource>(
+    source: &S,
+    manifest: &Manifest,
+    place: &Place,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<()> {
+    match place {
+        Place::File(part, path) => {
+            let files = contents::files_part(manifest, *part)?;
+            let catalog = || Ok(contents::file_entries(source, files));
+            obbackup::target::files::cat(source, catalog, &path.into(), out, progress).map(|_| ())
+        }
+        Place::Table(name) => {
+            let wanted = contents::find_table(source, manifest, name)?;
+            let mut inside = false;
+            for entry in contents::database_entries(source, manifest)? {
+                match entry? {
+                    DatabaseEntry::Table(table) if inside || table == wanted => {
+                        if inside {
+                            break;
+                        }
+                        inside = true;
+                    }
+                    DatabaseEntry::Range(range) if inside => {
+                        for id in &range.chunks {
+                            progress.check()?;
+                            out.write_all(&source.get(id)?)
+                                .io_context(|| format!("cannot write the rows of `{name}`"))?;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        }
+        Place::Root | Place::Database => Err(Error::new(
+            ErrorKind::Usage,
+            "this is neither a file nor a table",
+        )
+        .hint("`obbackup ls` shows what is there; a table is table:SCHEMA.NAME.")),
+    }
+}
+
+/// Standard output, remembering that its reader went away.
+struct Stream<W: Write> {
+    out: BufWriter<W>,
+    is_closed: bool,
+}
+
+impl<W: Write> Stream<W> {
+    fn new(out: W) -> Self {
+        Self {
+            out: BufWriter::with_capacity(1 << 18, out),
+            is_closed: false,
+        }
+    }
+
+    fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            self.is_closed |= error.kind() == io::ErrorKind::BrokenPipe;
+        }
+        result
+    }
+}
+
+impl<W: Write> Write for Stream<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.out.write(bytes);
+        self.note(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.out.flush();
+        self.note(result)
+    }
 }
 
 fn text(output: &Output, entries: &[Listed]) -> String {

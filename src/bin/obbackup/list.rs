@@ -5,11 +5,12 @@ use comfy_table::{Cell, Color};
 
 use obbackup::command::list::{BackupSummary, ListOptions, Listing, list};
 use obbackup::error::{Error, ErrorKind, Result};
+use obbackup::format::age;
 use obbackup::format::manifest::Status;
 
 use crate::Outcome;
 use crate::arguments::List;
-use crate::output::{Output, age, duration, local_time, safe, size};
+use crate::output::{Output, duration, local_time, safe, size};
 use crate::session::Session;
 
 pub fn run(session: &Session, arguments: &List) -> Result<Outcome> {
@@ -101,7 +102,7 @@ fn row(output: &Output, backup: &BackupSummary, wide: bool, now: DateTime<Utc>) 
     let mut row = vec![
         Cell::new(backup.id.short()),
         Cell::new(local_time(backup.finished_at)),
-        Cell::new(age(backup.finished_at, now)),
+        Cell::new(age(now, backup.finished_at)),
         Cell::new(backup.backup_type.word()),
         Cell::new(safe(backup.label.as_deref().unwrap_or_default())),
         Cell::new(size(backup.database_bytes + backup.files_bytes)),

@@ -4,7 +4,9 @@ mod arguments;
 mod backup;
 mod contents;
 mod delete;
+mod doctor;
 mod failure;
+mod init;
 mod interrupt;
 mod list;
 mod manual;
@@ -49,14 +51,18 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Outcome> {
-    let session = Session::new(arguments.global);
+    let creates = matches!(arguments.command, Command::Init(_));
+    let session = Session::new(arguments.global, creates);
     match arguments.command {
+        Command::Init(arguments) => init::run(&session, &arguments),
         Command::Backup(arguments) => backup::run(&session, &arguments),
         Command::List(arguments) => list::run(&session, &arguments),
         Command::Show(arguments) => show::run(&session, &arguments),
         Command::Ls(arguments) => contents::ls(&session, &arguments),
         Command::Cat(arguments) => contents::cat(&session, &arguments),
         Command::Verify(arguments) => verify::run(&session, &arguments),
+        Command::Restore(_) => Err(Error::new(ErrorKind::Failure, "not wired yet")),
+        Command::Doctor(_) => doctor::run(&session),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
         Command::Completions(arguments) => manual::completions(&arguments),

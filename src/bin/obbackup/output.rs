@@ -168,20 +168,6 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// How long ago, roughly.
-pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let seconds = (now - then).num_seconds();
-    match seconds {
-        ..0 => "in the future".to_owned(),
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h", seconds / 3600),
-        172_800..5_184_000 => format!("{} days", seconds / 86400),
-        5_184_000..63_072_000 => format!("{} months", seconds / 2_629_800),
-        _ => format!("{} years", seconds / 31_557_600),
-    }
-}
-
 /// A moment in the local time zone.
 pub fn local_time(time: DateTime<Utc>) -> String {
     time.with_timezone(&Local)
@@ -232,18 +218,6 @@ mod tests {
             (3725.0, "1 h 02 min"),
         ] {
             assert_eq!(duration(seconds), shown);
-        }
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        for (seconds, shown) in [
-            (-5, "in the future"),
-            (5, "5 s"),
-            (119, "1 min"),
-            (86_400, "24 h"),
-            (172_800, "2 days"),
-            (31_557_600, "12 months"),
-            (63_115_200, "2 years"),
-        ] {
-            assert_eq!(age(now - chrono::Duration::seconds(seconds), now), shown);
         }
     }
 

@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use obbackup::config::{self, ConfigurationFile, RepositoryChoice};
+use obbackup::command::surroundings::Surroundings;
+use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
 use obbackup::progress::Progress;
@@ -20,11 +21,14 @@ use crate::terminal::{Show, Terminal};
 pub struct Session {
     pub global: Global,
     pub output: Output,
-    pub environment: Environment,
+    environment: Environment,
+    /// Whether a configuration file that is named may still be absent.
+    may_create: bool,
 }
 
 impl Session {
-    pub fn new(global: Global) -> Self {
+    /// `may_create`: a configuration file that is named may still be absent.
+    pub fn new(global: Global, may_create: bool) -> Self {
         let hostname = rustix::system::uname()
             .nodename()
             .to_string_lossy()
@@ -33,6 +37,7 @@ impl Session {
             output: Output::new(global.json, global.verbose),
             environment: Environment::from_variables(hostname, |name| std::env::var_os(name)),
             global,
+            may_create,
         }
     }
 
@@ -48,22 +53,29 @@ impl Session {
             .or_else(|| instance::find(&std::env::current_dir().ok()?))
     }
 
-    /// The configuration file, which need not exist unless it was named.
-    pub fn configuration_file(&self) -> Result<Option<ConfigurationFile>> {
+    /// The configuration file as it is to become; it need not exist.
+    pub fn configuration_file_to_write(&self) -> Result<Option<ConfigurationFile>> {
         let path = match (&self.global.config, self.source_path()) {
             (Some(path), _) => path.clone(),
             (None, Some(source_path)) => config::default_path(&source_path),
             (None, None) => return Ok(None),
         };
-        let file = ConfigurationFile::open(&path)?;
-        if self.global.config.is_some() && !file.exists() {
+        ConfigurationFile::open(&path).map(Some)
+    }
+
+    /// What the configuration file says; one that was named must exist.
+    fn configuration(&self) -> Result<Configuration> {
+        let Some(file) = self.configuration_file_to_write()? else {
+            return Ok(Configuration::default());
+        };
+        if self.global.config.is_some() && !file.exists() && !self.may_create {
             return Err(Error::new(
                 ErrorKind::NotFound,
-                format!("there is no configuration file `{}`", path.display()),
+                format!("there is no configuration file `{}`", file.path().display()),
             )
             .hint("`obbackup init` writes config/obbackup.toml of the instance."));
         }
-        Ok(Some(file))
+        Ok(file.configuration().clone())
     }
 
     /// The instance, if one is named or the current directory is in one.
@@ -71,11 +83,7 @@ impl Session {
         let Some(source_path) = self.source_path() else {
             return Ok(None);
         };
-        let file = self.configuration_file()?;
-        let configuration = file
-            .map(|file| file.configuration().clone())
-            .unwrap_or_default();
-        Instance::open(&source_path, &self.environment, &configuration).map(Some)
+        Instance::open(&source_path, &self.environment, &self.configuration()?).map(Some)
     }
 
     /// The instance, which the command cannot do without.
@@ -91,11 +99,9 @@ impl Session {
 
     /// Where the repository is; a path is absolute.
     pub fn repository_choice(&self) -> Result<RepositoryChoice> {
-        let file = self.configuration_file()?;
-        let configuration = file
-            .map(|file| file.configuration().clone())
-            .unwrap_or_default();
-        let mut choice = configuration.repository(self.global.repository.as_deref())?;
+        let mut choice = self
+            .configuration()?
+            .repository(self.global.repository.as_deref())?;
         if !choice.url.contains("://") && !choice.url.is_empty() {
             let path = std::path::absolute(&choice.url)
                 .map_err(|error| Error::io(format!("cannot resolve `{}`", choice.url), error))?;
@@ -114,7 +120,13 @@ impl Session {
 
     /// The repository, opened.
     pub fn repository(&self) -> Result<Repository> {
-        Repository::open(storage::open(&self.repository_choice()?.url)?)
+        // What is made there belongs to the owner of the instance, whoever runs this.
+        let owner = self
+            .instance_if_any()
+            .ok()
+            .flatten()
+            .map(|instance| instance.owner);
+        Repository::open(storage::open(&self.repository_choice()?.url, owner)?)
     }
 
     /// The backup that `text` names. `latest` is the instance's own where there is one.
@@ -129,11 +141,19 @@ impl Session {
 
     /// Threads to work with.
     pub fn jobs(&self) -> Result<usize> {
-        let configured = self
-            .configuration_file()?
-            .and_then(|file| file.configuration().backup.jobs);
         let machine = || std::thread::available_parallelism().map_or(1, usize::from);
+        let configured = self.configuration()?.backup.jobs;
         Ok(configured.map_or_else(machine, |jobs| usize::from(jobs.get())))
+    }
+
+    /// What the machine offers.
+    pub fn surroundings(&self) -> Result<Surroundings> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Ok(Surroundings {
+            jobs: self.jobs()?,
+            program_directories: std::env::split_paths(&path).collect(),
+            work_directory: std::env::temp_dir(),
+        })
     }
 
     /// Runs long work: shows its progress, and lets Ctrl-C stop it.
@@ -149,6 +169,16 @@ impl Session {
             terminal.finish();
         }
         result
+    }
+
+    /// Runs long work that Ctrl-C can stop, without showing its progress.
+    pub fn work_unseen<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
+        let show = if self.global.json {
+            Show::Json
+        } else {
+            Show::Warnings
+        };
+        work(&Terminal::new(show, interrupt::cancel_flag()?))
     }
 
     /// Shows a warning outside of long work.

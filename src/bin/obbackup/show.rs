@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use obbackup::command::list::{BackupSummary, server_version};
 use obbackup::error::Result;
+use obbackup::format::age;
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::{Manifest, ModuleVersion, Part};
 
 use crate::Outcome;
 use crate::arguments::Show;
 use crate::list::status_text;
-use crate::output::{Output, age, count, duration, local_time, safe, size};
+use crate::output::{Output, count, duration, local_time, safe, size};
 use crate::session::Session;
 
 /// A backup as `show --json` has it.
@@ -121,9 +122,9 @@ pub fn summary_text(summary: &BackupSummary) -> String {
         (
             "Taken",
             format!(
-                "{} ({} ago), in {}",
+                "{} ({}), in {}",
                 local_time(summary.finished_at),
-                age(summary.finished_at, Utc::now()),
+                age(Utc::now(), summary.finished_at),
                 duration(summary.duration_seconds)
             ),
         ),

@@ -13,6 +13,7 @@ mod database;
 mod files;
 mod files_changes;
 mod files_trouble;
+mod made_up_instance;
 mod nasty;
 mod servers;
 mod sweep;

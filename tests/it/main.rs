@@ -7,6 +7,8 @@ mod support;
 
 mod files;
 mod files_changes;
+mod files_hostile;
+mod files_passes;
 mod files_trouble;
 mod servers;
 

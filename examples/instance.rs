@@ -33,7 +33,7 @@ enum Action {
         #[arg(long, default_value = "openbravo")]
         database: String,
         /// The database's size in megabytes.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 45)]
         megabytes: u32,
         /// The number of files of sources and application.
         #[arg(long, default_value_t = 1500)]

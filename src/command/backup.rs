@@ -374,7 +374,6 @@ impl Capture<'_> {
                 },
             );
         }
-        progress.stage("database", Some(source.estimated_bytes()));
         source.capture(self.writer, progress)
     }
 

@@ -7,7 +7,7 @@ use postgres::{Client, Config, NoTls};
 use super::APPLICATION;
 
 /// What the database is large without documents.
-pub const FIXED_MEGABYTES: u32 = 12;
+pub const FIXED_MEGABYTES: u32 = 25;
 /// How many orders with all that hangs on them, indexes too, make a megabyte.
 pub const ORDERS_PER_MEGABYTE: u32 = 54;
 

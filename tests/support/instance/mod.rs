@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 /// How large an instance is.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Orders in the database; about 18 KB each with all that hangs on them, beside 12 MB of dictionary.
+    /// Orders in the database; about 18 KB each with all that hangs on them, beside 25 MB of dictionary.
     pub orders: u32,
     /// Files of sources and deployed application together, about 12 KB each; attachments come from the database.
     pub files: u32,
 }
 
 impl Size {
-    /// A database of about 20 MB and 1,500 files: made in seconds.
-    pub const DEMO: Self = Self::of(20, 1_500);
+    /// A database of about 45 MB and 1,500 files: made in seconds.
+    pub const DEMO: Self = Self::of(45, 1_500);
     /// A database of about 1.8 GB and 35,000 files of 0.5 GB with the attachments: what speed is measured on.
     pub const BENCH: Self = Self::of(1_800, 30_000);
     /// A database of about 5 GB: what memory is measured on.

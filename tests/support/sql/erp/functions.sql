@@ -80,7 +80,7 @@ BEGIN
         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname NOT IN ('dateformat', 'ad_db_modified')
             AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
         UNION ALL
-        SELECT 'trigger ' || t.tgname || t.tgtype || t.tgenabled || c.relname
+        SELECT concat('trigger ', t.tgname, t.tgtype, t.tgenabled, c.relname)
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
         UNION ALL

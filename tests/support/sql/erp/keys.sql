@@ -43,13 +43,13 @@ ALTER TABLE ad_sequence ADD CONSTRAINT ad_sequence_key PRIMARY KEY (ad_sequence_
 ALTER TABLE ad_image ADD CONSTRAINT ad_image_key PRIMARY KEY (ad_image_id);
 ALTER TABLE c_country ADD CONSTRAINT c_country_key PRIMARY KEY (c_country_id);
 ALTER TABLE c_location ADD CONSTRAINT c_location_key PRIMARY KEY (c_location_id);
-CREATE INDEX c_location_identifier ON c_location (c_location_identifier(c_location_id));
 ALTER TABLE c_bp_group ADD CONSTRAINT c_bp_group_key PRIMARY KEY (c_bp_group_id);
 ALTER TABLE c_bpartner ADD CONSTRAINT c_bpartner_key PRIMARY KEY (c_bpartner_id);
 ALTER TABLE c_bpartner ADD CONSTRAINT c_bpartner_value UNIQUE (ad_client_id, value);
 CREATE INDEX c_bpartner_name ON c_bpartner (upper(name));
 CREATE INDEX c_bpartner_name_trgm ON c_bpartner USING gin (name gin_trgm_ops);
 ALTER TABLE c_bpartner_location ADD CONSTRAINT c_bpartner_location_key PRIMARY KEY (c_bpartner_location_id);
+CREATE INDEX c_bpartner_location_identifier ON c_bpartner_location (c_location_identifier(c_location_id));
 ALTER TABLE m_product_category ADD CONSTRAINT m_product_category_key PRIMARY KEY (m_product_category_id);
 ALTER TABLE m_product ADD CONSTRAINT m_product_key PRIMARY KEY (m_product_id);
 CREATE UNIQUE INDEX m_product_upc ON m_product (obequals(upc, ''), upc, m_product_id);

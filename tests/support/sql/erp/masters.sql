@@ -47,7 +47,7 @@ FROM generate_series(1, 100) i;
 INSERT INTO ad_image
 SELECT upper(md5('image' || i)), 'A1', '0', 'Y', '2019-01-01', '0', '2019-01-01', '0', 'image' || i || '.jpg', 'image/jpeg', 640, 480,
     (SELECT string_agg(sha512(int8send(i * 1000 + n)), '' ORDER BY n) FROM generate_series(1, 100 + i * 37 % 700) n)
-FROM generate_series(1, greatest(20, :products / 12)) i;
+FROM generate_series(1, greatest(20, :products / 12 + 1)) i;
 
 INSERT INTO c_country
 SELECT (100 + i)::text, '0', '0', 'Y', '2019-01-01', '0', '2019-01-01', '0', 'Country ' || i,

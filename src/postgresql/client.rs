@@ -206,7 +206,10 @@ pub fn database_error(what: &str, error: postgres::Error) -> Error {
     let kind = kind_of(code);
     let mut message = format!("{what}: {}", answer.message());
     // The detail of a violated check quotes the row too.
-    if let Some(detail) = answer.detail().filter(|_| *code != SqlState::CHECK_VIOLATION) {
+    if let Some(detail) = answer
+        .detail()
+        .filter(|_| *code != SqlState::CHECK_VIOLATION)
+    {
         message = format!("{message} ({detail})");
     }
     let result = Error::new(kind, message);

@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use chrono::DateTime;
 use comfy_table::Cell;
 use serde::Serialize;
 
@@ -131,11 +130,7 @@ fn text(output: &Output, entries: &[Listed]) -> String {
                 .mode
                 .map(|mode| mode_text(entry.kind, mode))
                 .unwrap_or_default();
-            let time = entry
-                .mtime
-                .and_then(|time| DateTime::from_timestamp(time.0, time.1))
-                .map(local_time)
-                .unwrap_or_default();
+            let time = entry.mtime.map(local_time).unwrap_or_default();
             vec![
                 Cell::new(mode),
                 Cell::new(safe(entry.owner.as_deref().unwrap_or_default())),

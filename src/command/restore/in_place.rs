@@ -290,8 +290,7 @@ fn settle_status(connection: &Connection, database: &str) -> Result<()> {
     let query = "SELECT pg_catalog.to_regclass('ad_system_info')::text";
     if session
         .value("cannot look for ad_system_info", query)?
-        .as_deref()
-        != Some("t")
+        .is_none()
     {
         return Ok(());
     }

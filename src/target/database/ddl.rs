@@ -60,11 +60,7 @@ impl Definitions {
         }
         let mut child = Child::start(
             &plan.program,
-            &[
-                arguments,
-                vec![self.archive.path().display().to_string()],
-            ]
-            .concat(),
+            &[arguments, vec![self.archive.path().display().to_string()]].concat(),
             &target.address(plan.as_system),
             &server_options(target),
             &target.options.work_directory,

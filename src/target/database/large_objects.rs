@@ -63,7 +63,10 @@ pub(super) fn load<S: ChunkSource + ?Sized>(
                 watch.check()?;
                 session
                     .client
-                    .execute("SELECT pg_catalog.lo_put($1, $2, $3)", &[&oid, &offset, &piece])
+                    .execute(
+                        "SELECT pg_catalog.lo_put($1, $2, $3)",
+                        &[&oid, &offset, &piece],
+                    )
                     .map_err(failed)?;
                 offset += piece.len() as i64;
             }
@@ -77,7 +80,10 @@ pub(super) fn load<S: ChunkSource + ?Sized>(
         let object = format!("LARGE OBJECT {oid}");
         let mut sql = String::new();
         if let Some(comment) = comment {
-            sql.push_str(&format!("COMMENT ON {object} IS {};", quote::literal(&comment)));
+            sql.push_str(&format!(
+                "COMMENT ON {object} IS {};",
+                quote::literal(&comment)
+            ));
         }
         let owner = plan.roles.owner(&owner);
         sql.push_str(&format!("ALTER {object} OWNER TO {};", quote::name(&owner)));

@@ -286,7 +286,11 @@ impl DatabaseTarget {
         }
         let mut needed = contents.roles.clone();
         needed.extend(state_roles(state));
-        for entry in archive.entries.iter().filter(|entry| !is_of_database(entry)) {
+        for entry in archive
+            .entries
+            .iter()
+            .filter(|entry| !is_of_database(entry))
+        {
             if !entry.owner().is_empty() {
                 needed.insert(entry.owner().into_owned());
             }
@@ -544,7 +548,8 @@ impl Judged {
                     judged.skipped.push(what);
                     continue;
                 }
-                Needs::SystemRoleOrNothing(_) => {}
+                Needs::IsThere if !as_system => continue,
+                Needs::SystemRoleOrNothing(_) | Needs::IsThere => {}
             }
             judged.keep.push(entry.id);
         }
@@ -558,17 +563,13 @@ enum Needs {
     SystemRole(String),
     /// It changes nothing that the application would notice, so it is not worth refusing for.
     SystemRoleOrNothing(String),
+    /// Every new database has it, and the superuser's it is.
+    IsThere,
 }
 
 fn missing_extension(entry: &Entry, facts: &Facts) -> Option<String> {
-    (entry.kind() == "EXTENSION" && !facts.extensions.contains_key(entry.tag().as_ref())).then(
-        || {
-            format!(
-                "extension `{}` is not installed on the server",
-                entry.tag()
-            )
-        },
-    )
+    (entry.kind() == "EXTENSION" && !facts.extensions.contains_key(entry.tag().as_ref()))
+        .then(|| format!("extension `{}` is not installed on the server", entry.tag()))
 }
 
 fn needs(entry: &Entry, facts: &Facts) -> Needs {
@@ -597,6 +598,8 @@ fn needs(entry: &Entry, facts: &Facts) -> Needs {
             && (kind != "SCHEMA" || owner == "pg_database_owner" || facts.mine.contains(&*owner));
         return if mine {
             Needs::Nothing
+        } else if kind == "SCHEMA" || (kind == "ACL" && is_default_of_public(&definition)) {
+            Needs::IsThere
         } else {
             Needs::SystemRoleOrNothing("the schema belongs to a superuser".to_owned())
         };
@@ -627,6 +630,12 @@ fn needs(entry: &Entry, facts: &Facts) -> Needs {
     } else {
         Needs::SystemRole(format!("it belongs to role `{owner}`"))
     }
+}
+
+/// Before 15 `pg_dump` writes these rights also where nobody has changed them.
+fn is_default_of_public(definition: &str) -> bool {
+    definition.contains("GRANT ALL ON SCHEMA public TO PUBLIC;")
+        && roles::named(definition).is_empty()
 }
 
 /// `pg_dump` writes the language first on a line of its own, before the body.

@@ -209,7 +209,9 @@ mod tests {
     fn default_privileges_policies_and_user_mappings_too() {
         let rename = |sql: &str| rewrite(sql, to_new);
         assert_eq!(
-            rename("ALTER DEFAULT PRIVILEGES FOR ROLE tad IN SCHEMA tad GRANT ALL ON TABLES TO tad;"),
+            rename(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE tad IN SCHEMA tad GRANT ALL ON TABLES TO tad;"
+            ),
             "ALTER DEFAULT PRIVILEGES FOR ROLE \"New \"\"one\" IN SCHEMA tad GRANT ALL ON TABLES \
              TO \"New \"\"one\";"
         );
@@ -228,7 +230,9 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_of_any_text() {
-        for sql in ["", "'", "\"", "(", "E'", "GRANT", "a TO", "ü(ß'", "E'\\", "TO ("] {
+        for sql in [
+            "", "'", "\"", "(", "E'", "GRANT", "a TO", "ü(ß'", "E'\\", "TO (",
+        ] {
             assert_eq!(rewrite(sql, |role| Some(role.to_owned())), sql);
         }
     }

@@ -182,7 +182,10 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         }
         Err(Error::new(
             ErrorKind::Damaged,
-            format!("{what}: it has {loaded} rows now, the backup names {}", table.rows),
+            format!(
+                "{what}: it has {loaded} rows now, the backup names {}",
+                table.rows
+            ),
         ))
     }
 
@@ -200,7 +203,13 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         let mut rows = 0;
         for one in &tables {
             let name = quote::qualified(&one.table.schema, &one.table.name);
-            self.copy(session, one, &name, "", &format!("cannot load table {name}"))?;
+            self.copy(
+                session,
+                one,
+                &name,
+                "",
+                &format!("cannot load table {name}"),
+            )?;
             rows += one.table.rows;
         }
         if self.plan.as_system {

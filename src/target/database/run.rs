@@ -50,9 +50,7 @@ impl DatabaseTarget {
         maintenance.run(&what, &create)?;
         let result = maintenance
             .run(&what, &comment)
-            .and_then(|()| {
-                Watch::over(progress, |watch| self.fill(plan, part, source, watch))
-            })
+            .and_then(|()| Watch::over(progress, |watch| self.fill(plan, part, source, watch)))
             .and_then(|rows| {
                 state::apply(&mut maintenance, plan)?;
                 Ok(RestoredDatabase {
@@ -100,12 +98,7 @@ impl DatabaseTarget {
         row.try_get(0).ok()?
     }
 
-    fn leave_nothing(
-        &self,
-        plan: &DatabasePlan,
-        maintenance: Session,
-        error: Error,
-    ) -> Error {
+    fn leave_nothing(&self, plan: &DatabasePlan, maintenance: Session, error: Error) -> Error {
         // The connection may be what failed.
         drop(maintenance);
         let dropped = self

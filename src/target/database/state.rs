@@ -47,17 +47,21 @@ pub(super) fn create_sql(plan: &DatabasePlan) -> [String; 2] {
     if let (Some(tablespace), true) = (&state.tablespace, plan.keep_tablespaces) {
         let _ = write!(sql, " TABLESPACE {}", name(tablespace));
     }
-    let comment = format!(
-        "COMMENT ON DATABASE {database} IS {}",
-        literal(UNFINISHED)
-    );
+    let comment = format!("COMMENT ON DATABASE {database} IS {}", literal(UNFINISHED));
     [sql, comment]
 }
 
 /// Sets everything but encoding, locale, owner and tablespace. The last statement: its commit, which
 /// waits for the disk, makes durable what was committed before without waiting.
 pub(super) fn apply(session: &mut Session, plan: &DatabasePlan) -> Result<()> {
-    apply_mapped(session, &plan.database, &plan.owner, &plan.state, plan.as_system, &plan.roles)
+    apply_mapped(
+        session,
+        &plan.database,
+        &plan.owner,
+        &plan.state,
+        plan.as_system,
+        &plan.roles,
+    )
 }
 
 /// Gives `database` the settings, privileges, limit and comment of `state`. Its owner is `owner`; only a
@@ -69,7 +73,14 @@ pub fn apply_state(
     state: &DatabaseState,
     as_system: bool,
 ) -> Result<()> {
-    apply_mapped(session, database, owner, state, as_system, &RoleMap::default())
+    apply_mapped(
+        session,
+        database,
+        owner,
+        state,
+        as_system,
+        &RoleMap::default(),
+    )
 }
 
 fn apply_mapped(
@@ -253,7 +264,15 @@ mod tests {
             grant("me", Some("a"), true),
             grant("a", Some("b"), false),
         ];
-        let sql = |as_system| grants_for("DATABASE \"x\"", "me", &grants, as_system, &RoleMap::default());
+        let sql = |as_system| {
+            grants_for(
+                "DATABASE \"x\"",
+                "me",
+                &grants,
+                as_system,
+                &RoleMap::default(),
+            )
+        };
         assert_eq!(
             sql(true),
             "REVOKE ALL ON DATABASE \"x\" FROM PUBLIC; REVOKE ALL ON DATABASE \"x\" FROM \"me\";\

@@ -205,7 +205,8 @@ pub fn database_error(what: &str, error: postgres::Error) -> Error {
     let code = answer.code();
     let kind = kind_of(code);
     let mut message = format!("{what}: {}", answer.message());
-    if let Some(detail) = answer.detail() {
+    // The detail of a violated check quotes the row too.
+    if let Some(detail) = answer.detail().filter(|_| *code != SqlState::CHECK_VIOLATION) {
         message = format!("{message} ({detail})");
     }
     let result = Error::new(kind, message);

@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use obbackup::chunk::ChunkSource as _;
-use obbackup::error::{Error, ErrorKind};
+use obbackup::error::ErrorKind;
 use obbackup::format::bytes::ByteString;
-use obbackup::format::file::{Content, FileEntry, InBundle, Node, Time};
+use obbackup::format::file::{FileEntry, InBundle, Node};
 use obbackup::progress::Silent;
 use obbackup::source::files::{CaptureOptions, Exclusions, capture, paths_present};
 use obbackup::target::files::{CompareOptions, RestoreOptions, cat, compare, restore};
@@ -23,12 +23,12 @@ const EVERYTHING: CompareOptions = CompareOptions {
     attributes: true,
 };
 
-fn scratch() -> tempfile::TempDir {
+pub(super) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
 /// The bundle of a file.
-fn bundle_of(entry: &FileEntry) -> Option<InBundle> {
+pub(super) fn bundle_of(entry: &FileEntry) -> Option<InBundle> {
     match &entry.node {
         Node::File(content) => content.bundle,
         _ => None,
@@ -36,7 +36,7 @@ fn bundle_of(entry: &FileEntry) -> Option<InBundle> {
 }
 
 /// Some hundred small files in some directories, as sources are.
-fn many_small(root: &Path, count: usize) {
+pub(super) fn many_small(root: &Path, count: usize) {
     for index in 0..count {
         let directory = root.join(format!("org/openbravo/m{:03}", index / 50));
         fs::create_dir_all(&directory).unwrap();
@@ -193,19 +193,19 @@ fn a_small_change_costs_one_bundle() {
     };
     let at = |name: &str| scratch.path().join("org/openbravo").join(name);
     change("changed", &|| {
-        fs::write(at("m010/C520.java"), b"class C {}").unwrap()
+        fs::write(at("m010/C520.java"), b"class C {}").unwrap();
     });
     change("added", &|| {
-        fs::write(at("m020/Added.java"), b"class Added {}").unwrap()
+        fs::write(at("m020/Added.java"), b"class Added {}").unwrap();
     });
     change("removed", &|| {
-        fs::remove_file(at("m030/C1520.java")).unwrap()
+        fs::remove_file(at("m030/C1520.java")).unwrap();
     });
     change("first removed", &|| {
-        fs::remove_file(at("m000/C0.java")).unwrap()
+        fs::remove_file(at("m000/C0.java")).unwrap();
     });
     change("renamed", &|| {
-        fs::rename(at("m005/C260.java"), at("m005/Z.java")).unwrap()
+        fs::rename(at("m005/C260.java"), at("m005/Z.java")).unwrap();
     });
 }
 
@@ -244,7 +244,6 @@ fn a_bundle_is_a_tar_that_tar_unpacks() {
         assert_eq!(fs::read(&there).unwrap(), fs::read(&here).unwrap());
         let (there, here) = (fs::metadata(there).unwrap(), fs::metadata(here).unwrap());
         assert_eq!(there.permissions(), here.permissions());
-        use std::os::unix::fs::MetadataExt as _;
         assert_eq!((there.mtime(), there.uid()), (here.mtime(), here.uid()));
     }
 }
@@ -268,7 +267,8 @@ fn each_bundle_is_decoded_once() {
 
 #[test]
 fn a_hundred_thousand_files_come_back() {
-    let scratch = scratch();
+    // In memory where that can be: how fast a disk makes files is not what is asked.
+    let scratch = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| scratch());
     let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
     for directory in 0..100 {
         let path = from.join(format!("d{directory}"));
@@ -401,7 +401,6 @@ fn what_a_build_makes_is_left_out_and_told() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, name).unwrap();
     }
-    use std::os::unix::fs::MetadataExt as _;
     let attachments = fs::metadata(from.join("attachments")).unwrap();
     let rules = Exclusions::sources().and_directory((attachments.dev(), attachments.ino()));
     let store = Store::default();
@@ -434,219 +433,6 @@ fn what_a_build_makes_is_left_out_and_told() {
     assert!(to.join("modules/m/build/classes/B.class").exists());
     assert!(to.join("src-gen/.keep").exists());
     assert!(!to.join("build").exists() && !to.join("attachments").exists());
-}
-
-#[test]
-fn a_target_that_holds_something_is_left_alone() {
-    let scratch = scratch();
-    let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
-    many_small(&from, 3);
-    fs::create_dir(&to).unwrap();
-    fs::write(to.join("precious"), b"1").unwrap();
-    let store = Store::default();
-    let captured = store.capture(&from, None);
-    for target in [to.clone(), to.join("precious")] {
-        let catalog = || Ok(store.entries(&captured.catalog));
-        let error = restore(
-            &store,
-            catalog,
-            &target,
-            None,
-            RestoreOptions::default(),
-            &Silent,
-        )
-        .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
-        assert!(error.hint_text().is_some());
-    }
-    assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
-    assert_eq!(fs::read(to.join("precious")).unwrap(), b"1");
-}
-
-fn entry(path: &str, node: Node) -> FileEntry {
-    FileEntry {
-        path: path.into(),
-        node,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        user: None,
-        group: None,
-        mtime: Time(1, 0),
-        xattrs: std::collections::BTreeMap::new(),
-        seen: None,
-    }
-}
-
-#[test]
-fn a_hostile_catalog_reaches_nothing_outside_its_target() {
-    let scratch = scratch();
-    let store = Store::default();
-    let chunk = obbackup::chunk::ChunkSink::put(&store, b"evil").unwrap();
-    let file = |path: &str| {
-        let chunks = vec![chunk];
-        entry(
-            path,
-            Node::File(Content {
-                size: 4,
-                chunks,
-                ..Content::default()
-            }),
-        )
-    };
-    let link = |path: &str, target: &str| {
-        entry(
-            path,
-            Node::Symlink {
-                target: target.into(),
-            },
-        )
-    };
-    let name = |path: &str, target: &str| {
-        entry(
-            path,
-            Node::Hardlink {
-                target: target.into(),
-            },
-        )
-    };
-    let directory = |path: &str| entry(path, Node::Directory);
-    let in_bundle = |path: &str, offset, size| {
-        let bundle = Some(InBundle { chunk, offset });
-        entry(
-            path,
-            Node::File(Content {
-                size,
-                bundle,
-                ..Content::default()
-            }),
-        )
-    };
-    let outside = scratch.path().join("outside");
-    fs::write(&outside, b"mine").unwrap();
-    let up = outside.to_str().unwrap();
-    let hostile = vec![
-        vec![file("../outside")],
-        vec![directory("a"), file("a/../../outside")],
-        vec![file(up)],
-        vec![
-            link("a", scratch.path().to_str().unwrap()),
-            file("a/outside"),
-        ],
-        vec![link("a", up), file("a")],
-        vec![directory("a"), link("a", up), file("a/x")],
-        vec![name("b", "../outside")],
-        vec![name("b", up)],
-        vec![link("a", up), name("b", "a")],
-        vec![directory("a"), name("b", "a")],
-        vec![name("b", "a")],
-        vec![directory("a"), directory("a")],
-        vec![file("a"), file("a")],
-        vec![in_bundle("a", 0, 5)],
-        vec![in_bundle("a", u64::MAX, 4)],
-        vec![in_bundle("a", 3, u64::MAX >> 1)],
-        vec![entry(
-            "a",
-            Node::File(Content {
-                size: 3,
-                chunks: vec![chunk],
-                ..Content::default()
-            }),
-        )],
-        vec![entry(
-            "a",
-            Node::File(Content {
-                size: 5,
-                chunks: vec![chunk],
-                ..Content::default()
-            }),
-        )],
-        vec![entry(
-            "a",
-            Node::File(Content {
-                size: 9,
-                chunks: vec![chunk],
-                extents: Some(vec![(8, 4)]),
-                ..Content::default()
-            }),
-        )],
-    ];
-    for (index, mut entries) in hostile.into_iter().enumerate() {
-        entries.insert(0, directory(""));
-        let to = scratch.path().join(format!("to{index}"));
-        let catalog = || Ok(entries.clone().into_iter().map(Ok::<_, Error>));
-        let error = restore(
-            &store,
-            catalog,
-            &to,
-            None,
-            RestoreOptions::default(),
-            &Silent,
-        )
-        .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Damaged, "{index}: {error}");
-        assert!(error.to_string().contains('`'), "{index}: {error}");
-        assert_eq!(fs::read(&outside).unwrap(), b"mine", "{index}");
-    }
-    // What a catalog cannot even say.
-    for line in [
-        r#"{"path":"a","kind":"device","mode":438,"uid":0,"gid":0,"mtime":[0,0]}"#,
-        r#"{"path":7}"#,
-        "{",
-    ] {
-        let bytes = format!(
-            "{}\n{line}\n",
-            String::from_utf8(obbackup::format::catalog::to_json(&directory("")).unwrap()).unwrap()
-        );
-        let to = scratch.path().join("said");
-        let catalog = || {
-            Ok(obbackup::format::catalog::entries::<_, FileEntry>(
-                bytes.as_bytes(),
-            ))
-        };
-        let error = restore(
-            &store,
-            catalog,
-            &to,
-            None,
-            RestoreOptions::default(),
-            &Silent,
-        )
-        .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Damaged, "{line}");
-        fs::remove_dir(&to).unwrap();
-    }
-    assert_eq!(
-        fs::metadata(&outside).unwrap().permissions().mode() & 0o777,
-        0o644
-    );
-}
-
-#[test]
-fn damage_is_named_and_stops_the_restore() {
-    let scratch = scratch();
-    let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
-    many_small(&from, 20);
-    let store = Store::default();
-    let captured = store.capture(&from, None);
-    let bundle = store
-        .all(&captured.catalog)
-        .iter()
-        .find_map(bundle_of)
-        .unwrap();
-    store.chunks.lock().unwrap().remove(&bundle.chunk);
-    let catalog = || Ok(store.entries(&captured.catalog));
-    let error = restore(
-        &store,
-        catalog,
-        &to,
-        None,
-        RestoreOptions::default(),
-        &Silent,
-    )
-    .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.to_string().contains("C0.java"), "{error}");
 }
 
 #[test]

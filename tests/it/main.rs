@@ -12,6 +12,8 @@ mod damage;
 mod database;
 mod files;
 mod files_changes;
+mod files_hostile;
+mod files_passes;
 mod files_trouble;
 mod made_up_instance;
 mod nasty;

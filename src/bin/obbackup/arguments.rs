@@ -265,14 +265,15 @@ pub struct Verify {
 ///
 /// With --to-database the data goes into that new database, with --to-directory the files go below
 /// that empty or new directory; nothing live is touched. With --in-place both are made complete and
-/// proven beside the live ones first and then take their place; the old state is kept. Stop Tomcat
-/// before that.
+/// proven beside the live ones first and then take their place; the old state is kept, and a backup of
+/// it is taken before. Stop Tomcat first.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("target").required(true).multiple(true).args(["to_database", "to_directory", "in_place"]))]
 #[command(after_long_help = "\
 Examples:
   obbackup restore latest --to-database check --to-directory /srv/check
   obbackup restore 3f9a01c2 --only attachments --to-directory /srv/attachments
+  obbackup restore latest --path sources/modules --to-directory /srv/modules
   obbackup restore latest --in-place --dry-run
   obbackup restore latest --in-place")]
 pub struct Restore {
@@ -282,6 +283,10 @@ pub struct Restore {
     /// Only these parts, separated by commas
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL.iter().map(|it| it.word())))]
     pub only: Vec<Part>,
+
+    /// Of the files only this file or directory; may be given several times
+    #[arg(long, value_name = "PART/PATH")]
+    pub path: Vec<OsString>,
 
     /// Into a new database of this name, on the instance's server
     #[arg(long, value_name = "NAME")]
@@ -294,6 +299,10 @@ pub struct Restore {
     /// In place of the instance's database and directories; the old state is kept
     #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
     pub in_place: bool,
+
+    /// Do not take a backup of the present state before it is replaced
+    #[arg(long, requires = "in_place")]
+    pub no_safety_backup: bool,
 
     /// Print what would be done, and do nothing
     #[arg(long)]

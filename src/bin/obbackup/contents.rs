@@ -10,9 +10,10 @@ use serde::Serialize;
 use obbackup::chunk::ChunkSource;
 use obbackup::command::contents::{self, Listed, Place};
 use obbackup::error::{Error, ErrorKind, IoContext, Result};
-use obbackup::format::database::DatabaseEntry;
 use obbackup::format::manifest::Manifest;
 use obbackup::progress::Progress;
+use obbackup::target::database::table_rows;
+use obbackup::target::files;
 
 use crate::Outcome;
 use crate::arguments::{Cat, Ls};
@@ -48,7 +49,11 @@ pub fn cat(session: &Session, arguments: &Cat) -> Result<Outcome> {
     let mut out = Stream::new(io::stdout().lock());
     // Progress would run into the data, so only the request to stop is passed on.
     let written = session.work_unseen(|progress| {
-        write_place(&reader, &backup.manifest, &place, &mut out, progress)?;
+        let mut watched = Watched {
+            out: &mut out,
+            progress,
+        };
+        write_place(&reader, &backup.manifest, &place, &mut watched, progress)?;
         out.flush()
             .io_context(|| "cannot write to standard output".to_owned())
     });
@@ -68,32 +73,16 @@ fn write_place<S: ChunkSource>(
 ) -> Result<()> {
     match place {
         Place::File(part, path) => {
-            let files = contents::files_part(manifest, *part)?;
-            let catalog = || Ok(contents::file_entries(source, files));
-            obbackup::target::files::cat(source, catalog, &path.into(), out, progress).map(|_| ())
+            let part = contents::files_part(manifest, *part)?;
+            let catalog = || Ok(contents::file_entries(source, part));
+            files::cat(source, catalog, &path.into(), out, progress).map(|_| ())
         }
         Place::Table(name) => {
             let wanted = contents::find_table(source, manifest, name)?;
-            let mut inside = false;
-            for entry in contents::database_entries(source, manifest)? {
-                match entry? {
-                    DatabaseEntry::Table(table) if inside || table == wanted => {
-                        if inside {
-                            break;
-                        }
-                        inside = true;
-                    }
-                    DatabaseEntry::Range(range) if inside => {
-                        for id in &range.chunks {
-                            progress.check()?;
-                            out.write_all(&source.get(id)?)
-                                .io_context(|| format!("cannot write the rows of `{name}`"))?;
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
+            let Some(database) = &manifest.database else {
+                return Ok(());
+            };
+            table_rows(source, &database.catalog, &wanted.schema, &wanted.name, out).map(|_| ())
         }
         Place::Root | Place::Database => Err(Error::new(
             ErrorKind::Usage,
@@ -134,6 +123,23 @@ impl<W: Write> Write for Stream<W> {
     fn flush(&mut self) -> io::Result<()> {
         let result = self.out.flush();
         self.note(result)
+    }
+}
+
+/// Stops where somebody asked to stop.
+struct Watched<'a, W> {
+    out: &'a mut W,
+    progress: &'a dyn Progress,
+}
+
+impl<W: Write> Write for Watched<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.progress.check()?;
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -11,6 +11,7 @@ mod interrupt;
 mod list;
 mod manual;
 mod output;
+mod restore;
 mod session;
 mod show;
 mod storage;
@@ -61,7 +62,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Ls(arguments) => contents::ls(&session, &arguments),
         Command::Cat(arguments) => contents::cat(&session, &arguments),
         Command::Verify(arguments) => verify::run(&session, &arguments),
-        Command::Restore(_) => Err(Error::new(ErrorKind::Failure, "not wired yet")),
+        Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Doctor(_) => doctor::run(&session),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),

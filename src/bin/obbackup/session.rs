@@ -1,7 +1,7 @@
 //! From arguments to objects: which instance, which configuration, which repository.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use obbackup::command::surroundings::Surroundings;
 use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
@@ -103,15 +103,7 @@ impl Session {
             .configuration()?
             .repository(self.global.repository.as_deref())?;
         if !choice.url.contains("://") && !choice.url.is_empty() {
-            let path = std::path::absolute(&choice.url)
-                .map_err(|error| Error::io(format!("cannot resolve `{}`", choice.url), error))?;
-            // `..` means something else once a link on the way changes.
-            let winding = path.components().any(|part| part == Component::ParentDir);
-            let path = if winding {
-                instance::resolve_existing(&path)
-            } else {
-                path
-            };
+            let path = absolute(Path::new(&choice.url))?;
             choice.url = path.into_os_string().into_string().map_err(|path| {
                 Error::new(
                     ErrorKind::Usage,
@@ -223,4 +215,17 @@ impl Session {
             "not confirmed; nothing was done",
         ))
     }
+}
+
+/// From the current directory on, without `..`, which means something else once a link on the way
+/// changes.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    let full = std::path::absolute(path)
+        .map_err(|error| Error::io(format!("cannot resolve `{}`", path.display()), error))?;
+    let winding = full.components().any(|part| part == Component::ParentDir);
+    Ok(if winding {
+        instance::resolve_existing(&full)
+    } else {
+        full
+    })
 }

@@ -119,6 +119,15 @@ impl Drop for Terminal {
 
 impl Progress for Terminal {
     fn stage(&self, name: &str, total_bytes: Option<u64>) {
+        // Two layers may announce the same work.
+        let is_known = match &self.view {
+            View::Bar(bar) => bar.is_at_start_of(name),
+            View::Lines(lines) => lines.is_at_start_of(name),
+            View::None | View::Json => true,
+        };
+        if is_known {
+            return;
+        }
         match &self.view {
             View::Bar(bar) => bar.stage(name, total_bytes),
             View::Lines(lines) => lines.stage(name, total_bytes),
@@ -172,6 +181,11 @@ impl Bar {
             bar,
             stage: Mutex::new(None),
         }
+    }
+
+    fn is_at_start_of(&self, name: &str) -> bool {
+        let stage = lock(&self.stage);
+        stage.as_ref().is_some_and(|(known, _)| known == name) && self.bar.position() == 0
     }
 
     fn stage(&self, name: &str, total_bytes: Option<u64>) {
@@ -234,6 +248,12 @@ impl Lines {
         let interval = u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX);
         self.next_line
             .store(self.now().saturating_add(interval), Ordering::Relaxed);
+    }
+
+    fn is_at_start_of(&self, name: &str) -> bool {
+        let stage = lock(&self.stage);
+        stage.as_ref().is_some_and(|stage| stage.name == name)
+            && self.done_bytes.load(Ordering::Relaxed) == 0
     }
 
     fn stage(&self, name: &str, total_bytes: Option<u64>) {
@@ -369,6 +389,7 @@ mod tests {
     #[test]
     fn stages_begin_and_end_with_a_line_and_others_are_rare() {
         let (terminal, shared) = lines();
+        terminal.stage("database", Some(2048));
         terminal.stage("database", Some(2048));
         for _ in 0..2048 {
             terminal.advance(1);

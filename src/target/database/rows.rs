@@ -25,6 +25,8 @@ const SEQUENCES_AT_ONCE: usize = 100;
 pub(super) struct TableRows {
     table: Table,
     chunks: Vec<ChunkId>,
+    /// The partitioned table, quoted, that has to find a place for each row anew.
+    root: Option<String>,
 }
 
 /// What of a catalog is loaded between the two sections of the definitions.
@@ -43,6 +45,7 @@ impl Contents {
                 DatabaseEntry::Table(table) => tables.push(TableRows {
                     table,
                     chunks: Vec::new(),
+                    root: None,
                 }),
                 DatabaseEntry::Range(range) => {
                     let last = tables.last_mut().ok_or_else(disordered)?;
@@ -66,7 +69,7 @@ impl Contents {
 
     /// Loads it all, the largest tables first. Returns the rows.
     pub fn load<S: ChunkSource + ?Sized>(
-        self,
+        mut self,
         target: &DatabaseTarget,
         plan: &DatabasePlan,
         source: &S,
@@ -78,6 +81,8 @@ impl Contents {
             source,
             watch,
         };
+        let mut session = loader.session()?;
+        find_roots(&mut session, &mut self.tables)?;
         let queue = Mutex::new(VecDeque::from(self.tables));
         let rows = Mutex::new(0);
         std::thread::scope(|scope| {
@@ -89,7 +94,6 @@ impl Contents {
             }
         });
         watch.check()?;
-        let mut session = loader.session()?;
         let mut total = *locked(&rows);
         if !self.extension_tables.is_empty() {
             total += loader.load_extension_tables(&mut session, self.extension_tables)?;
@@ -127,12 +131,16 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
                 return Ok(rows);
             };
             rows += next.table.rows;
-            // Rows of a table that was emptied in the same transaction can be written as if they had
-            // always been there: no second write of each page by the first reader or vacuum.
             let name = quote::qualified(&next.table.schema, &next.table.name);
             let what = format!("cannot load table {name}");
+            if let Some(root) = &next.root {
+                self.copy(&mut session, &next, root, "", &what)?;
+                continue;
+            }
+            // Rows of a table that was emptied in the same transaction can be written as if they had
+            // always been there: no second write of each page by the first reader or vacuum.
             session.run(&what, &format!("BEGIN; TRUNCATE ONLY {name}"))?;
-            self.copy(&mut session, &next, "FREEZE, ", &what)?;
+            self.copy(&mut session, &next, &name, "FREEZE, ", &what)?;
             session.run(&what, "COMMIT")?;
         }
     }
@@ -141,6 +149,7 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         &self,
         session: &mut Session,
         rows: &TableRows,
+        into: &str,
         options: &str,
         what: &str,
     ) -> Result<()> {
@@ -151,8 +160,7 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
             format!(" ({})", quote::names(&table.columns))
         };
         let sql = format!(
-            "COPY {}{columns} FROM STDIN WITH ({options}ENCODING {})",
-            quote::qualified(&table.schema, &table.name),
+            "COPY {into}{columns} FROM STDIN WITH ({options}ENCODING {})",
             quote::literal(&table.encoding)
         );
         let mut copy = session
@@ -195,7 +203,7 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         let mut rows = 0;
         for one in &tables {
             let name = quote::qualified(&one.table.schema, &one.table.name);
-            self.copy(session, one, "", &format!("cannot load table {name}"))?;
+            self.copy(session, one, &name, "", &format!("cannot load table {name}"))?;
             rows += one.table.rows;
         }
         if self.plan.as_system {
@@ -203,6 +211,39 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         }
         Ok(rows)
     }
+}
+
+/// The hash of an enum's value is that of a number which the server gives anew: rows of a partition by
+/// such a hash belong into another one here. `pg_dump` treats them the same way.
+fn find_roots(session: &mut Session, tables: &mut [TableRows]) -> Result<()> {
+    let found = session
+        .client
+        .query(
+            "SELECT n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
+            JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+            WHERE c.relispartition AND c.relkind = 'r' AND EXISTS (
+                SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a
+                JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid
+                JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass)
+                JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
+                WHERE o.opcname = 'enum_ops' AND m.amname = 'hash'
+                    AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace)",
+            &[],
+        )
+        .map_err(|error| database_error("cannot look at the partitions", error))?;
+    for row in &found {
+        let names: [String; 4] = [get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?];
+        let [schema, name, root_schema, root] = names;
+        let root = quote::qualified(&root_schema, &root);
+        tables
+            .iter_mut()
+            .filter(|rows| rows.table.schema == schema && rows.table.name == name)
+            .for_each(|rows| rows.root = Some(root.clone()));
+    }
+    Ok(())
 }
 
 /// Those that others refer to come first; in a circle the order is as it was.

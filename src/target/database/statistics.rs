@@ -21,14 +21,20 @@ pub(super) fn gather(
     let rows = session
         .client
         .query(
-            "SELECT n.nspname::text, c.relname::text
+            // ANALYZE reads the children too, and those on foreign servers are none of our business.
+            "WITH RECURSIVE over_foreign(oid) AS (
+                SELECT i.inhparent FROM pg_catalog.pg_inherits i
+                JOIN pg_catalog.pg_class f ON f.oid = i.inhrelid AND f.relkind = 'f'
+                UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i
+                JOIN over_foreign o ON o.oid = i.inhrelid)
+            SELECT n.nspname::text, c.relname::text
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE (c.relkind = 'm' OR c.relkind = 'r' AND c.relpages > 0
-                    OR c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0
-                    OR c.relkind = 'p')
+            WHERE (c.relkind IN ('m', 'p')
+                    OR c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0)
                 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
                 AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
-            ORDER BY c.relpages DESC, c.oid",
+                AND c.oid NOT IN (SELECT oid FROM over_foreign)
+            ORDER BY pg_catalog.pg_relation_size(c.oid) DESC, c.oid",
             &[],
         )
         .map_err(|error| database_error("cannot list the tables", error))?;

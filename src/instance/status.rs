@@ -6,6 +6,9 @@
 //! RB70 (`SystemStatusListener`). So a status of a step means that the step is running or failed; which
 //! of the two, only a living ant can tell.
 
+use std::fs;
+use std::path::Path;
+
 /// What a status means for a backup or a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemStatus {
@@ -22,6 +25,9 @@ pub enum SystemStatus {
     /// A code that this program does not know.
     Unknown,
 }
+
+/// Java's main class of every way to start ant: `…ant.launch.Launcher`, `…ant.Main`.
+const ANT: &str = "org.apache.tools.ant.";
 
 /// The status that makes Tomcat's start end in [`SystemStatus::Ready`].
 pub const BUILT: &str = "RB51";
@@ -93,6 +99,22 @@ pub fn name(code: &str) -> &'static str {
 /// Whether a build is running, or broke off, at this status.
 pub fn is_rebuilding(code: Option<&str>) -> bool {
     SystemStatus::of(code) == SystemStatus::Rebuilding
+}
+
+/// Whether an `ant` is at work in `source_path` on this host.
+pub fn build_is_running(source_path: &Path) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return false;
+    };
+    processes.flatten().any(|process| {
+        let arguments = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let is_ant = arguments
+            .split(|byte| *byte == 0)
+            .any(|argument| argument.starts_with(ANT.as_bytes()));
+        is_ant
+            && fs::read_link(process.path().join("cwd"))
+                .is_ok_and(|directory| directory.starts_with(source_path))
+    })
 }
 
 fn row(code: &str) -> Option<&'static (&'static str, SystemStatus, &'static str)> {

@@ -1,5 +1,6 @@
 //! The backups of a repository: their manifests, the marks on them and the records of runs.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -52,8 +53,11 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        // The names sort by time; equal times by id, so that the order is the same each time.
-        found.backups.reverse();
+        // By the manifests' times: those in the names are whole seconds. Equal ones by id, so that the
+        // order is the same each time.
+        found
+            .backups
+            .sort_by_key(|backup| (Reverse(backup.manifest.finished_at), backup.id));
         Ok(found)
     }
 

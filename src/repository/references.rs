@@ -96,11 +96,7 @@ fn visit_database<S: ChunkSource + ?Sized>(
                 table = format!("table {}.{}", entry.schema, entry.name);
                 continue;
             }
-            DatabaseEntry::Ddl {
-                section,
-                chunks,
-                bytes,
-            } => (section, chunks, bytes),
+            DatabaseEntry::Ddl { chunks, bytes, .. } => ("the DDL".to_owned(), chunks, bytes),
             DatabaseEntry::Range(range) => (table.clone(), range.chunks, range.bytes),
             DatabaseEntry::LargeObject {
                 oid, chunks, bytes, ..

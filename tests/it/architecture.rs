@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up; within one of them any order will do.
 const LAYERS: &[&[&str]] = &[
     &["error", "progress", "config"],
-    &["format", "codec", "chunk", "storage", "tree", "postgres"],
+    &["format", "codec", "chunk", "storage", "tree", "postgresql"],
     &["repository", "instance", "source", "target"],
     &["command"],
 ];

@@ -286,9 +286,9 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
                 match self.walk.place().read_link(&path) {
                     Ok(target) => {
                         let target = ByteString(target);
-                        let none = Attributes::new();
                         let node = Node::Symlink { target };
-                        let entry = describe(&path, node, stat, none, &mut self.names, None);
+                        let entry =
+                            describe(&path, node, stat, Attributes::new(), &mut self.names, None);
                         self.pass(entry)
                     }
                     // EINVAL: it is no link any more.
@@ -315,8 +315,14 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
                 shown(self)
             );
             self.note(Note::new(note))?;
-            let none = Attributes::new();
-            let entry = describe(path, Node::Directory, stat, none, &mut self.names, None);
+            let entry = describe(
+                path,
+                Node::Directory,
+                stat,
+                Attributes::new(),
+                &mut self.names,
+                None,
+            );
             return self.pass(entry);
         }
         let entered = self.walk.enter(path).and_then(|directory| {
@@ -408,7 +414,7 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
             _ => {
                 let (answer, outcome) = bounded(1);
                 self.send(Slot::Large(outcome))?;
-                let job = Job::Large(Member { path, kept }, answer);
+                let job = Job::Large(Box::new(Member { path, kept }), answer);
                 self.jobs.send(job).map_err(gone)?;
             }
         }
@@ -437,9 +443,15 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         if *left == 0 {
             self.links.remove(&linked);
         }
-        let none = Attributes::new();
         let node = Node::Hardlink { target };
-        Some(describe(path, node, stat, none, &mut self.names, None))
+        Some(describe(
+            path,
+            node,
+            stat,
+            Attributes::new(),
+            &mut self.names,
+            None,
+        ))
     }
 
     fn is_stored(&self, entry: &FileEntry) -> bool {
@@ -537,7 +549,7 @@ fn ends_bundle(path: &[u8], bytes: u64) -> bool {
 }
 
 /// proc, sysfs, cgroup 1 and 2, devpts, debugfs, tracefs, securityfs, pstore, bpf, configfs,
-/// efivarfs, mqueue, fusectl, selinuxfs, rpc_pipefs, nsfs: `include/uapi/linux/magic.h`.
+/// efivarfs, mqueue, fusectl, selinuxfs, `rpc_pipefs`, nsfs: `include/uapi/linux/magic.h`.
 const KERNELS_OWN: &[u32] = &[
     0x9fa0,
     0x6265_6572,

@@ -227,6 +227,8 @@ impl Note {
 }
 
 /// What came of one regular file.
+// All but a few are entries: a box for each would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Outcome {
     /// It is captured.

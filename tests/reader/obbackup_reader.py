@@ -437,15 +437,16 @@ def create_statements(state, role):
         roles |= {grant["grantor"], grant.get("grantee", role)}
     for role in sorted(roles):
         yield f"SELECT {literal('CREATE ROLE ' + quote(role))} WHERE to_regrole({literal(quote(role))}) IS NULL \\gexec"
-    locale = {
-        # Servers before 15 know no other provider, and not this word.
-        "libc": "",
-        "icu": f"LOCALE_PROVIDER icu ICU_LOCALE {literal(state.get('locale', ''))}",
-        "builtin": f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {literal(state.get('locale', ''))}",
+    locale = literal(state.get("locale", ""))
+    provider = {
+        "libc": ":provider",
+        "icu": f"LOCALE_PROVIDER icu ICU_LOCALE {locale}",
+        "builtin": f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}",
     }[state["locale_provider"]]
-    if "icu_rules" in state:
-        locale += f" ICU_RULES {literal(state['icu_rules'])}"
-    yield f'CREATE DATABASE :"target" TEMPLATE template0 OWNER {quote(state["owner"])} {locale}'
+    rules = f" ICU_RULES {literal(state['icu_rules'])}" if "icu_rules" in state else ""
+    # Servers before 15 do not know the word, later ones may prefer another provider.
+    yield "SELECT CASE WHEN :SERVER_VERSION_NUM < 150000 THEN '' ELSE 'LOCALE_PROVIDER libc' END AS provider \\gset"
+    yield f'CREATE DATABASE :"target" TEMPLATE template0 OWNER {quote(state["owner"])} {provider}{rules}'
     yield f"  ENCODING {literal(state['encoding'])} LC_COLLATE {literal(state['collate'])}"
     yield f"  LC_CTYPE {literal(state['ctype'])};"
 
@@ -485,7 +486,7 @@ RESTORE_SH = """\
 #
 # Run it as a superuser of the server that PGHOST, PGPORT and PGUSER name. Roles that are missing are made where
 # they are known, without a right to log in; where pg_restore names another, make it, drop the new database, and
-# begin again.
+# begin again. ANALYZE the database afterwards.
 set -eu
 cd "$(dirname "$0")"
 target=${1:-%(name)s}
@@ -493,10 +494,14 @@ export PGOPTIONS="-c search_path= -c IntervalStyle=postgres -c DateStyle=ISO -c 
     -c row_security=off -c standard_conforming_strings=on -c default_transaction_read_only=off
     -c synchronous_commit=off -c client_min_messages=warning"
 
-run() { psql -X -q -o /dev/null -v ON_ERROR_STOP=1 -v target="$target" "$@"; }
+run() { psql -X -q -A -t -v ON_ERROR_STOP=1 -v target="$target" "$@"; }
 definitions() { pg_restore --exit-on-error --section="$1" --dbname= ddl.dump; }
-load() { # how many rows, file, statement
-    copied=$(psql -X -v ON_ERROR_STOP=1 -c "$3" <"tables/$2")
+load() { # how many rows, file, table, columns and encoding
+    # Where a row of a partition belongs can depend on the server: its root knows.
+    into=$(run -c "SELECT coalesce(pg_catalog.pg_partition_root('$3'), '$3')")
+    # Tables of extensions have their triggers and foreign keys already.
+    copied=$(PGOPTIONS="$PGOPTIONS -c session_replication_role=replica" \\
+        psql -X -v ON_ERROR_STOP=1 -c "COPY $into $4" <"tables/$2")
     [ "$copied" = "COPY $1" ] || { echo "tables/$2: $copied, expected $1 rows" >&2; exit 1; }
 }
 
@@ -504,19 +509,18 @@ run -d postgres -f create.sql
 export PGDATABASE="$target"
 definitions pre-data
 %(loads)s
-run -f large_objects.sql
+run -f large_objects.sql >/dev/null
 definitions post-data
-run -f sequences.sql
+run -f sequences.sql >/dev/null
 run -f settle.sql
-run -c ANALYZE
 """
 
 
 def load_line(table):
-    columns = f" ({', '.join(map(quote, table['columns']))})" if table["columns"] else ""
-    what = quote(table["schema"], table["name"])
-    statement = f"COPY {what}{columns} FROM STDIN (ENCODING {literal(table['encoding'])})"
-    return f"load {table['rows']} {shlex.quote(table['file'])} {shlex.quote(statement)}"
+    columns = f"({', '.join(map(quote, table['columns']))}) " if table["columns"] else ""
+    name = quote(table["schema"], table["name"]).replace("'", "''")
+    how = f"{columns}FROM STDIN (ENCODING {literal(table['encoding'])})"
+    return f"load {table['rows']} {shlex.quote(table['file'])} {shlex.quote(name)} {shlex.quote(how)}"
 
 
 def table_file(table):

@@ -191,7 +191,7 @@ class Refusals(Case):
         shutil.rmtree(self.scratch / "to", ignore_errors=True)
         writer = Writer(self.root)
         content = {"size": 5, "chunks": [writer.put(b"12345")]}
-        entries = [{**entry, **content} if entry["kind"] == "file" and "size" not in entry else entry for entry in entries]
+        entries = [{**content, **entry} if entry["kind"] == "file" else entry for entry in entries]
         part = writer.part(entries)
         writer.finish_index(writer.finish_pack())
         writer.finish_backup([part])
@@ -227,10 +227,10 @@ class Refusals(Case):
         for more in (
             {"size": 4, **chunk},
             {"size": 6, **chunk},
-            {"size": 5},
+            {"size": 5, "chunks": []},
             {"size": 9, "extents": [[0, 4]], **chunk},
             {"size": 9, "extents": [[0, 6]], **chunk},
-            {"size": 4, "bundle": {"chunk": chunk["chunks"][0], "offset": 2}},
+            {"size": 4, "chunks": [], "bundle": {"chunk": chunk["chunks"][0], "offset": 2}},
         ):
             with self.subTest(more=more):
                 self.assertIn("LOST sources/x: its", self.refused([directory(), file("a"), file("x", **more)]))

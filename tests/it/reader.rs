@@ -6,8 +6,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use chrono::Utc;
+use obbackup::chunk::ChunkReader;
 use obbackup::codec::Compression;
 use obbackup::config::Secret;
+use obbackup::format::catalog::entries;
 use obbackup::format::database::DatabaseState;
 use obbackup::format::id::random_id;
 use obbackup::format::manifest::{
@@ -19,10 +21,12 @@ use obbackup::postgresql::client::Session;
 use obbackup::postgresql::{DatabaseAddress, Programs};
 use obbackup::progress::Silent;
 use obbackup::repository::Repository;
+use obbackup::repository::verify::VerifyOptions;
 use obbackup::repository::writer::Writer;
 use obbackup::source::database::{self, DatabaseSource, read_state};
 use obbackup::source::files::{self, Exclusions};
 use obbackup::storage::local::Local;
+use obbackup::target::files::{self as target, RestoreOptions};
 use tempfile::TempDir;
 
 use crate::support::cluster::{Cluster, SUPERUSER, on_version};
@@ -350,6 +354,39 @@ fn a_whole_instance_comes_back_as_the_command_restores_it() {
         }
         assert!(rows.is_empty(), "{rows:?}");
     });
+}
+
+/// The other way round: what the reader's tests write by the text, the program finds sound and restores.
+#[test]
+fn a_repository_that_was_written_by_the_text_is_sound() {
+    let scratch = scratch();
+    let at = |name: &str| scratch.path().join(name);
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reader");
+    let program = "import pathlib, sys, test_obbackup_reader as tests; tests.sample(pathlib.Path(sys.argv[1]))";
+    let written = Command::new("python3")
+        .args(["-B", "-c", program])
+        .arg(at("repository"))
+        .env("PYTHONPATH", tests)
+        .output()
+        .unwrap();
+    succeeded(&written);
+
+    let repository = crate::support::backups::repository(&at("repository")).unwrap();
+    let options = VerifyOptions {
+        read_data: true,
+        backup: None,
+        jobs: 2,
+    };
+    let verification = repository.verify(&options, &Silent).unwrap();
+    assert_eq!(verification.findings, []);
+    let backup = repository.resolve("latest", None).unwrap();
+    let part = backup.manifest.files_part(Part::Sources).unwrap();
+    let chunks = repository.reader().unwrap();
+    let catalog = || Ok(entries(ChunkReader::new(&chunks, &part.catalog.chunks)));
+    let options = RestoreOptions::default();
+    target::restore(&chunks, catalog, &at("ours"), None, options, &Silent).unwrap();
+    restore(&at("repository"), &at("theirs"));
+    assert_same(&at("ours"), &at("theirs/sources"));
 }
 
 /// The commands of the section *Recovery by hand*.

@@ -95,8 +95,7 @@ def large_object_statements(entry, pieces):
     yield from grants(entry, f"LARGE OBJECT {oid}")
 
 
-RESTORE_SH = """\
-#!/bin/sh
+RESTORE_SH = r"""#!/bin/sh
 # Loads this database into a new one: sh restore.sh [NAME]
 #
 # Run it as a superuser of the server that PGHOST, PGPORT and PGUSER name. Roles that are missing are made where
@@ -105,25 +104,33 @@ RESTORE_SH = """\
 set -eu
 cd "$(dirname "$0")"
 target=${1:-%(name)s}
+export PGCLIENTENCODING=UTF8
 export PGOPTIONS="-c search_path= -c IntervalStyle=postgres -c DateStyle=ISO -c xmloption=content -c lc_monetary=C
     -c row_security=off -c standard_conforming_strings=on -c default_transaction_read_only=off
     -c synchronous_commit=off -c client_min_messages=warning"
 
 run() { psql -X -q -A -t -v ON_ERROR_STOP=1 -v target="$target" "$@"; }
 definitions() { pg_restore --exit-on-error --section="$1" --dbname= ddl.dump; }
-load() { # how many rows, file, table, columns and encoding
+load() { # file, table, columns and encoding: what psql is to read
     # Where a row of a partition belongs can depend on the server: its root knows.
-    into=$(run -c "SELECT coalesce(pg_catalog.pg_partition_root('$3'), '$3')")
-    # Tables of extensions have their triggers and foreign keys already.
-    copied=$(PGOPTIONS="$PGOPTIONS -c session_replication_role=replica" \\
-        psql -X -v ON_ERROR_STOP=1 -c "COPY $into $4" <"tables/$2")
-    [ "$copied" = "COPY $1" ] || { echo "tables/$2: $copied, expected $1 rows" >&2; exit 1; }
+    cat <<END
+SELECT coalesce(pg_catalog.pg_partition_root('$2'), '$2') AS place \\gset
+COPY :place $3;
+END
+    cat "tables/$1"
+    printf '%%s\n' '\.' "\\echo $1 :ROW_COUNT"
+}
+tables() {
+    :
+%(loads)s
 }
 
 run -d postgres -f create.sql
 export PGDATABASE="$target"
 definitions pre-data
-%(loads)s
+# Tables of extensions have their triggers and foreign keys already.
+tables | PGOPTIONS="$PGOPTIONS -c session_replication_role=replica" run -f - >tables.loaded
+diff -u tables.rows tables.loaded
 run -f large_objects.sql >/dev/null
 definitions post-data
 run -f sequences.sql >/dev/null
@@ -135,7 +142,7 @@ def load_line(table):
     columns = f"({', '.join(map(quote, table['columns']))}) " if table["columns"] else ""
     name = quote(table["schema"], table["name"]).replace("'", "''")
     how = f"{columns}FROM STDIN (ENCODING {literal(table['encoding'])})"
-    return f"load {table['rows']} {shlex.quote(table['file'])} {shlex.quote(name)} {shlex.quote(how)}"
+    return f"    load {shlex.quote(table['file'])} {shlex.quote(name)} {shlex.quote(how)}"
 
 
 def table_file(table):
@@ -157,25 +164,32 @@ class DatabaseFiles:
         for name in ("create", "large_objects", "sequences", "settle"):
             self.write(name, ())
 
+    def append(self, name, pieces):
+        """Adds all of `pieces` to a file, or nothing where one of them is damaged."""
+        with (self.target / name).open("ab") as file:
+            before = file.tell()
+            try:
+                file.writelines(pieces)
+            except BaseException:
+                file.truncate(before)
+                raise
+
     def write(self, name, statements):
-        with (self.target / f"{name}.sql").open("a", encoding="utf-8") as file:
-            file.writelines(f"{statement}\n" for statement in statements)
+        self.append(f"{name}.sql", (f"{statement}\n".encode() for statement in statements))
 
     def database(self, entry):
         self.write("create", create_statements(entry, self.part["application_role"]))
         self.write("settle", settle_statements(entry))
 
     def ddl(self, entry):
-        with (self.target / "ddl.dump").open("wb") as file:
-            file.writelines(self.stream(entry))
+        self.append("ddl.dump", self.stream(entry))
 
     def table(self, entry):
         self.tables.append({"file": table_file(entry), **entry})
         (self.target / "tables" / self.tables[-1]["file"]).touch(exist_ok=False)
 
     def range(self, entry):
-        with (self.target / "tables" / self.tables[-1]["file"]).open("ab") as file:
-            file.writelines(self.stream(entry))
+        self.append(f"tables/{self.tables[-1]['file']}", self.stream(entry))
 
     def sequence(self, entry):
         name = literal(quote(entry["schema"], entry["name"]))
@@ -185,6 +199,8 @@ class DatabaseFiles:
         self.write("large_objects", large_object_statements(entry, self.stream(entry)))
 
     def finish(self):
+        rows = "".join(f"{table['file']} {table['rows']}\n" for table in self.tables)
+        (self.target / "tables.rows").write_text(rows)
         (self.target / "tables.json").write_text(json.dumps(self.tables, indent=1))
         words = {"name": shlex.quote(self.part["name"]), "loads": "\n".join(map(load_line, self.tables))}
         (self.target / "restore.sh").write_text(RESTORE_SH % words)

@@ -2,13 +2,14 @@
 
 use std::io::{BufReader, Write};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::chunk::{ChunkReader, ChunkSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::catalog;
 use crate::format::database::{DatabaseEntry, Table};
-use crate::format::file::{FileEntry, Node, Time};
+use crate::format::file::{FileEntry, Node};
 use crate::format::manifest::{FilesPart, Manifest, Part};
 use crate::progress::Progress;
 use crate::target::database::table_rows;
@@ -30,7 +31,7 @@ pub struct Listed {
     /// Owner and group by name, else number.
     pub owner: Option<String>,
     /// When its content was last changed.
-    pub mtime: Option<Time>,
+    pub mtime: Option<DateTime<Utc>>,
     /// Where a link points to.
     pub target: Option<crate::format::bytes::ByteString>,
 }
@@ -204,7 +205,7 @@ fn shown(part: Part, entry: &FileEntry) -> Listed {
             name(&entry.user, entry.uid),
             name(&entry.group, entry.gid)
         )),
-        mtime: Some(entry.mtime),
+        mtime: DateTime::from_timestamp(entry.mtime.0, entry.mtime.1),
         target,
     }
 }

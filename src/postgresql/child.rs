@@ -195,22 +195,25 @@ impl Ended {
         } else {
             lines.join("; ")
         };
-        let kind =
-            if messages.contains("lock timeout") || messages.contains("could not obtain lock") {
-                ErrorKind::Transient
-            } else if messages.contains("permission denied") || messages.contains("must be owner") {
-                ErrorKind::Denied
-            } else if messages.contains("server version mismatch") {
-                ErrorKind::Incompatible
-            } else if messages.contains("No space left on device") {
-                ErrorKind::NoSpace
-            } else if messages.contains("terminating connection")
-                || messages.contains("server closed the connection")
-            {
-                ErrorKind::Unreachable
-            } else {
-                ErrorKind::Failure
-            };
+        // Older versions of pg_dump limit the wait for a lock by the time of the statement.
+        let is_lock = messages.contains("lock timeout")
+            || messages.contains("could not obtain lock")
+            || (messages.contains("statement timeout") && messages.contains("LOCK TABLE"));
+        let kind = if is_lock {
+            ErrorKind::Transient
+        } else if messages.contains("permission denied") || messages.contains("must be owner") {
+            ErrorKind::Denied
+        } else if messages.contains("server version mismatch") {
+            ErrorKind::Incompatible
+        } else if messages.contains("No space left on device") {
+            ErrorKind::NoSpace
+        } else if messages.contains("terminating connection")
+            || messages.contains("server closed the connection")
+        {
+            ErrorKind::Unreachable
+        } else {
+            ErrorKind::Failure
+        };
         let error = Error::new(kind, format!("{what}: {}: {said}", self.name));
         if kind == ErrorKind::Transient {
             error.hint("Another session holds a lock on a table: try again when it has ended.")

@@ -134,7 +134,10 @@ fn connect_error(address: &DatabaseAddress, error: postgres::Error) -> Error {
             "Raise max_connections of the server, or end idle connections."
         }
         Some(_) => "",
-        None if error.to_string().contains("password missing") => {
+        None if has_cause(&error, |cause| {
+            cause.to_string().contains("password missing")
+        }) =>
+        {
             return Error::new(ErrorKind::Denied, what).source(error).hint(
                 "The server asks for a password: set one, or add a line to the password file.",
             );
@@ -190,7 +193,8 @@ pub fn get<'a, T: postgres::types::FromSql<'a>>(
 /// The server's CONTEXT is left out: for COPY it quotes the row.
 pub fn database_error(what: &str, error: postgres::Error) -> Error {
     let Some(answer) = error.as_db_error() else {
-        let kind = if error.is_closed() || has_io_cause(&error) {
+        let is_io = |cause: &(dyn std::error::Error + 'static)| cause.is::<std::io::Error>();
+        let kind = if error.is_closed() || has_cause(&error, is_io) {
             ErrorKind::Unreachable
         } else {
             ErrorKind::Failure
@@ -206,7 +210,10 @@ pub fn database_error(what: &str, error: postgres::Error) -> Error {
     let kind = kind_of(code);
     let mut message = format!("{what}: {}", answer.message());
     // The detail of a violated check quotes the row too.
-    if let Some(detail) = answer.detail().filter(|_| *code != SqlState::CHECK_VIOLATION) {
+    if let Some(detail) = answer
+        .detail()
+        .filter(|_| *code != SqlState::CHECK_VIOLATION)
+    {
         message = format!("{message} ({detail})");
     }
     let result = Error::new(kind, message);
@@ -221,10 +228,13 @@ pub fn database_error(what: &str, error: postgres::Error) -> Error {
     result.hint(hint)
 }
 
-fn has_io_cause(error: &postgres::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
+fn has_cause(
+    error: &postgres::Error,
+    fits: impl Fn(&(dyn std::error::Error + 'static)) -> bool,
+) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
-        if inner.is::<std::io::Error>() {
+        if fits(inner) {
             return true;
         }
         cause = inner.source();

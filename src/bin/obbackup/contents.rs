@@ -3,17 +3,12 @@
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use chrono::DateTime;
 use comfy_table::Cell;
 use serde::Serialize;
 
-use obbackup::chunk::ChunkSource;
 use obbackup::command::contents::{self, Listed, Place};
-use obbackup::error::{Error, ErrorKind, IoContext, Result};
-use obbackup::format::manifest::Manifest;
+use obbackup::error::{IoContext, Result};
 use obbackup::progress::Progress;
-use obbackup::target::database::table_rows;
-use obbackup::target::files;
 
 use crate::Outcome;
 use crate::arguments::{Cat, Ls};
@@ -53,7 +48,7 @@ pub fn cat(session: &Session, arguments: &Cat) -> Result<Outcome> {
             out: &mut out,
             progress,
         };
-        write_place(&reader, &backup.manifest, &place, &mut watched, progress)?;
+        contents::cat(&reader, &backup.manifest, &place, &mut watched, progress)?;
         out.flush()
             .io_context(|| "cannot write to standard output".to_owned())
     });
@@ -61,34 +56,6 @@ pub fn cat(session: &Session, arguments: &Cat) -> Result<Outcome> {
         // Whoever stops reading has read enough.
         Err(_) if out.is_closed => Ok(Outcome::Good),
         other => other.map(|()| Outcome::Good),
-    }
-}
-
-fn write_place<S: ChunkSource>(
-    source: &S,
-    manifest: &Manifest,
-    place: &Place,
-    out: &mut dyn Write,
-    progress: &dyn Progress,
-) -> Result<()> {
-    match place {
-        Place::File(part, path) => {
-            let part = contents::files_part(manifest, *part)?;
-            let catalog = || Ok(contents::file_entries(source, part));
-            files::cat(source, catalog, &path.into(), out, progress).map(|_| ())
-        }
-        Place::Table(name) => {
-            let wanted = contents::find_table(source, manifest, name)?;
-            let Some(database) = &manifest.database else {
-                return Ok(());
-            };
-            table_rows(source, &database.catalog, &wanted.schema, &wanted.name, out).map(|_| ())
-        }
-        Place::Root | Place::Database => Err(Error::new(
-            ErrorKind::Usage,
-            "this is neither a file nor a table",
-        )
-        .hint("`obbackup ls` shows what is there; a table is table:SCHEMA.NAME.")),
     }
 }
 
@@ -163,11 +130,7 @@ fn text(output: &Output, entries: &[Listed]) -> String {
                 .mode
                 .map(|mode| mode_text(entry.kind, mode))
                 .unwrap_or_default();
-            let time = entry
-                .mtime
-                .and_then(|time| DateTime::from_timestamp(time.0, time.1))
-                .map(local_time)
-                .unwrap_or_default();
+            let time = entry.mtime.map(local_time).unwrap_or_default();
             vec![
                 Cell::new(mode),
                 Cell::new(safe(entry.owner.as_deref().unwrap_or_default())),

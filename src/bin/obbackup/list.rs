@@ -10,7 +10,7 @@ use obbackup::format::manifest::Status;
 
 use crate::Outcome;
 use crate::arguments::List;
-use crate::output::{Output, counted, duration, local_time, safe, size};
+use crate::output::{Output, counted, duration, local_minute, safe, size};
 use crate::session::Session;
 
 pub fn run(session: &Session, arguments: &List) -> Result<Outcome> {
@@ -96,7 +96,7 @@ fn row(output: &Output, backup: &BackupSummary, wide: bool, now: DateTime<Utc>) 
     };
     let mut row = vec![
         Cell::new(backup.id.short()),
-        Cell::new(local_time(backup.finished_at)),
+        Cell::new(local_minute(backup.finished_at)),
         Cell::new(age(now, backup.finished_at)),
         Cell::new(backup.backup_type.word()),
         Cell::new(safe(backup.label.as_deref().unwrap_or_default())),

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, Local, Utc};
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{
+    Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+};
 use serde::Serialize;
 
 use obbackup::error::{Error, ErrorKind, Result};
@@ -13,8 +15,13 @@ use obbackup::error::{Error, ErrorKind, Result};
 pub const SCHEMA: u32 = 1;
 
 /// Nothing but a line below the header.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new(' ', '─', '─', ' '));
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 const PLAIN_STYLE: TableStyle = TableStyle::new();
+
+/// Columns whose text can be long.
+const FOLDED: &[&str] = &[
+    "AGE", "LABEL", "INSTANCE", "PATH", "FOUND", "ORIGIN", "TO", "OBJECT", "PROBLEM", "BACKUPS",
+];
 
 /// Where standard output goes, and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +78,8 @@ impl Output {
         print(&text(self))
     }
 
-    /// A table; the columns of `right` are aligned to the right.
+    /// A table; the columns of `right` are aligned to the right. Where a terminal is too narrow, the
+    /// columns of [`FOLDED`] are folded.
     pub fn table(&self, header: &[&str], right: &[usize], rows: Vec<Vec<Cell>>) -> String {
         let mut table = Table::new();
         table.load_style(if self.terminal { STYLE } else { PLAIN_STYLE });
@@ -88,6 +96,9 @@ impl Output {
         }
         for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
+            if !header.get(index).is_some_and(|name| FOLDED.contains(name)) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
             if right.contains(&index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -181,6 +192,13 @@ pub fn duration(seconds: f64) -> String {
 pub fn local_time(time: DateTime<Utc>) -> String {
     time.with_timezone(&Local)
         .format("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+/// The same without seconds, for lists.
+pub fn local_minute(time: DateTime<Utc>) -> String {
+    time.with_timezone(&Local)
+        .format("%Y-%m-%d %H:%M")
         .to_string()
 }
 

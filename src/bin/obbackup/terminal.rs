@@ -176,7 +176,6 @@ fn write_line(out: &mut dyn Write, text: &str) {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.enable_steady_tick(TICK);
         Self {
             bar,
             stage: Mutex::new(None),
@@ -205,6 +204,7 @@ impl Bar {
             None => self.bar.unset_length(),
         }
         self.bar.set_message(safe(name));
+        self.bar.enable_steady_tick(TICK);
         *lock(&self.stage) = Some((name.to_owned(), Instant::now()));
     }
 

@@ -287,11 +287,10 @@ fn stage(
 /// out; the restored files and it fit together.
 fn settle_status(connection: &Connection, database: &str) -> Result<()> {
     let mut session = Session::open(&connection.application.with_database(database))?;
-    let query = "SELECT pg_catalog.to_regclass('ad_system_info') IS NOT NULL";
+    let query = "SELECT pg_catalog.to_regclass('ad_system_info')::text";
     if session
         .value("cannot look for ad_system_info", query)?
-        .as_deref()
-        != Some("t")
+        .is_none()
     {
         return Ok(());
     }

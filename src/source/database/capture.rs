@@ -24,9 +24,8 @@ const RANGES_SINCE: u32 = 140_000;
 #[derive(Debug)]
 struct Segment {
     table: usize,
-    ranges: Vec<Pages>,
-    /// What each range counts for in progress.
-    share_bytes: u64,
+    /// The ranges, and what each counts for in progress.
+    ranges: Vec<(Pages, u64)>,
 }
 
 /// What is still to be read, and what was.
@@ -358,9 +357,8 @@ impl<'a, 's, S: ChunkSink + ?Sized> SegmentReader<'a, 's, S> {
             return Ok(());
         };
         let mut found = Vec::new();
-        for pages in segment.ranges {
+        for (pages, share_bytes) in segment.ranges {
             let client = &mut self.session.client;
-            let share_bytes = segment.share_bytes;
             found.extend(
                 self.ranges
                     .read(client, table, pages, share_bytes, self.watch)?,
@@ -395,13 +393,16 @@ fn segments(index: usize, table: &SourceTable, pages_per_range: u64, version: u3
         vec![Pages::All]
     };
     let ranges_per_segment = (SEGMENT_PAGES / pages_per_range).max(1);
-    let share_bytes = table.size_bytes / ranges.len() as u64;
+    let count = ranges.len() as u64;
+    // The shares add up to the size exactly.
+    let share_of =
+        |number: u64| table.size_bytes * (number + 1) / count - table.size_bytes * number / count;
+    let ranges: Vec<_> = ranges.into_iter().zip((0..).map(share_of)).collect();
     ranges
         .chunks(usize::try_from(ranges_per_segment).unwrap_or(usize::MAX))
         .map(|ranges| Segment {
             table: index,
             ranges: ranges.to_vec(),
-            share_bytes,
         })
         .collect()
 }

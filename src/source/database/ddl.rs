@@ -1,6 +1,6 @@
 //! The DDL, by `pg_dump` under our snapshot.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::chunk::{ChunkSink, ChunkWriter};
@@ -13,6 +13,9 @@ use crate::postgresql::watch::Watch;
 use crate::progress::Progress;
 
 const SECTIONS: [&str; 2] = ["pre-data", "post-data"];
+
+/// The archive begins with the time: alone in a chunk, it leaves the others as they were.
+const HEAD_BYTES: u64 = 64;
 
 /// A `pg_dump` that holds its locks and waits for somebody to read what it writes.
 pub(super) struct DdlDump {
@@ -70,8 +73,12 @@ impl DdlDump {
             .child
             .output()
             .ok_or_else(|| Error::new(ErrorKind::Failure, what))?;
+        let mut head = Vec::new();
         let mut writer = ChunkWriter::new(sink, sink.chunkers().metadata);
-        let copied = std::io::copy(&mut output, &mut writer)
+        let copied = (&mut output)
+            .take(HEAD_BYTES)
+            .read_to_end(&mut head)
+            .and_then(|_| std::io::copy(&mut output, &mut writer))
             .and_then(|_| writer.flush())
             .io_context(|| what.to_owned());
         drop(output);
@@ -85,10 +92,12 @@ impl DdlDump {
             return Err(ended.error(what));
         }
         report(watch.progress(), ended.warnings());
-        let (chunks, bytes) = writer.finish()?;
+        let mut chunks = vec![sink.put(&head)?];
+        let (rest, bytes) = writer.finish()?;
+        chunks.extend(rest);
         Ok(DatabaseEntry::Ddl {
             sections: SECTIONS.map(str::to_owned).to_vec(),
-            bytes,
+            bytes: head.len() as u64 + bytes,
             chunks,
         })
     }

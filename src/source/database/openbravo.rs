@@ -95,7 +95,7 @@ fn read_modules(session: &mut Session) -> Result<Vec<ModuleVersion>> {
         .client
         .query(
             "SELECT javapackage::text, version::text FROM ad_module
-            WHERE javapackage IS NOT NULL AND version IS NOT NULL ORDER BY 1 COLLATE \"C\", 2",
+            WHERE javapackage IS NOT NULL AND version IS NOT NULL ORDER BY javapackage COLLATE \"C\", ad_module_id",
             &[],
         )
         .map_err(|error| database_error(WHAT, error))?;

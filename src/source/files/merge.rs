@@ -75,7 +75,8 @@ pub(super) struct Merge<'a, 'p, S: ?Sized> {
     broken: HashSet<ChunkId>,
     /// The first name of each file that has more, and how many were not met yet.
     links: HashMap<Linked, (Vec<u8>, u64)>,
-    /// Files of an earlier pass whose path holds something else by now.
+    /// Files of an earlier pass whose path holds something else by now. A file that lost another name
+    /// counts as such: its number alone does not tell it from a new file that got the number.
     replaced: HashMap<Vec<u8>, FileEntry>,
     /// Devices that were met, and whether they are the kernel's own.
     devices: HashMap<u64, bool>,
@@ -271,7 +272,7 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         if self.options.keep_vanished
             && let Some(entry) = &previous
             && matches!(entry.node, Node::File(_))
-            && (stat.kind != Kind::File || entry.seen.is_none_or(|seen| seen.inode != stat.inode))
+            && !is_unchanged(entry, stat)
         {
             self.replaced.insert(path.clone(), entry.clone());
         }
@@ -377,24 +378,16 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         }
         self.directories.surround(&path);
         let unchanged = match &previous {
-            Some(FileEntry {
-                node: Node::File(content),
-                mtime,
-                seen,
-                xattrs,
-                ..
-            }) if !self.options.reread_all
-                && content.size == stat.size_bytes
-                && *mtime == stat.mtime
-                && *seen
-                    == Some(Seen {
-                        inode: stat.inode,
-                        ctime: stat.ctime,
-                    }) =>
-            {
-                let node = Node::File(content.clone());
-                let (names, xattrs) = (&mut self.names, xattrs.clone());
-                Some(describe(&path, node, stat, xattrs, names, *seen))
+            Some(entry) if !self.options.reread_all && is_unchanged(entry, stat) => {
+                let (node, xattrs) = (entry.node.clone(), entry.xattrs.clone());
+                Some(describe(
+                    &path,
+                    node,
+                    stat,
+                    xattrs,
+                    &mut self.names,
+                    entry.seen,
+                ))
             }
             _ => None,
         };
@@ -520,6 +513,21 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         }
         self.jobs.send(Job::Bundle(members, answer)).map_err(gone)
     }
+}
+
+/// Whether what is there now is the very file that the parent's entry is of, untouched.
+fn is_unchanged(entry: &FileEntry, stat: &Stat) -> bool {
+    let Node::File(content) = &entry.node else {
+        return false;
+    };
+    let seen = Seen {
+        inode: stat.inode,
+        ctime: stat.ctime,
+    };
+    stat.kind == Kind::File
+        && content.size == stat.size_bytes
+        && entry.mtime == stat.mtime
+        && entry.seen == Some(seen)
 }
 
 fn is_in_bundle(entry: &FileEntry) -> bool {

@@ -1,7 +1,7 @@
 //! Capture of one directory tree: small files in bundles, large ones in chunks, unchanged ones not read.
 //!
-//! One thread walks the tree in path order, beside the parent backup's catalog ([`merge`]); others read,
-//! hash and compress ([`read`]); a last one writes the catalog in path order ([`collect`]).
+//! One thread walks the tree in path order, beside the parent backup's catalog (`merge`); others read,
+//! hash and compress (`read`); a last one writes the catalog in path order (`collect`).
 
 mod collect;
 mod exclusions;

@@ -548,7 +548,8 @@ impl Judged {
                     judged.skipped.push(what);
                     continue;
                 }
-                Needs::SystemRoleOrNothing(_) => {}
+                Needs::IsThere if !as_system => continue,
+                Needs::SystemRoleOrNothing(_) | Needs::IsThere => {}
             }
             judged.keep.push(entry.id);
         }
@@ -562,6 +563,8 @@ enum Needs {
     SystemRole(String),
     /// It changes nothing that the application would notice, so it is not worth refusing for.
     SystemRoleOrNothing(String),
+    /// Every new database has it, and the superuser's it is.
+    IsThere,
 }
 
 fn missing_extension(entry: &Entry, facts: &Facts) -> Option<String> {
@@ -595,6 +598,8 @@ fn needs(entry: &Entry, facts: &Facts) -> Needs {
             && (kind != "SCHEMA" || owner == "pg_database_owner" || facts.mine.contains(&*owner));
         return if mine {
             Needs::Nothing
+        } else if kind == "SCHEMA" || (kind == "ACL" && is_default_of_public(&definition)) {
+            Needs::IsThere
         } else {
             Needs::SystemRoleOrNothing("the schema belongs to a superuser".to_owned())
         };
@@ -625,6 +630,12 @@ fn needs(entry: &Entry, facts: &Facts) -> Needs {
     } else {
         Needs::SystemRole(format!("it belongs to role `{owner}`"))
     }
+}
+
+/// Before 15 `pg_dump` writes these rights also where nobody has changed them.
+fn is_default_of_public(definition: &str) -> bool {
+    definition.contains("GRANT ALL ON SCHEMA public TO PUBLIC;")
+        && roles::named(definition).is_empty()
 }
 
 /// `pg_dump` writes the language first on a line of its own, before the body.

@@ -203,7 +203,13 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         let mut rows = 0;
         for one in &tables {
             let name = quote::qualified(&one.table.schema, &one.table.name);
-            self.copy(session, one, &name, "", &format!("cannot load table {name}"))?;
+            self.copy(
+                session,
+                one,
+                &name,
+                "",
+                &format!("cannot load table {name}"),
+            )?;
             rows += one.table.rows;
         }
         if self.plan.as_system {

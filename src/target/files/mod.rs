@@ -1,7 +1,7 @@
 //! Restore of one directory tree, and of single files.
 //!
-//! One thread goes through the catalog and makes directories; others write files ([`write`]). Other names
-//! of files come when all files are there, and what directories look like last of all ([`finish`]).
+//! One thread goes through the catalog and makes directories; others write files (`write`). Other names
+//! of files come when all files are there, and what directories look like last of all (`finish`).
 
 mod cat;
 mod compare;

@@ -9,7 +9,7 @@ use super::APPLICATION;
 /// What the database is large without documents.
 pub const FIXED_MEGABYTES: u32 = 25;
 /// How many orders with all that hangs on them, indexes too, make a megabyte.
-pub const ORDERS_PER_MEGABYTE: u32 = 54;
+pub const ORDERS_PER_MEGABYTE: u32 = 61;
 
 const FUNCTIONS: &str = include_str!("../sql/erp/functions.sql");
 const TABLES: &str = include_str!("../sql/erp/tables.sql");

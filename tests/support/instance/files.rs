@@ -27,7 +27,7 @@ pub fn attach(instance: &Instance, server: &postgres::Config) {
         let file = instance.attachments.join(path).join(name);
         if !file.exists() {
             let mut chance = Chance::new(number as u64 + 1_000_000);
-            let length = chance.size(17_000);
+            let length = chance.size(12_000);
             tree.bytes.clear();
             match name.rsplit('.').next() {
                 Some("csv" | "txt") => text::rows(&mut chance, length, &mut tree.bytes),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// How large an instance is.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Orders in the database; about 18 KB each with all that hangs on them, beside 25 MB of dictionary.
+    /// Orders in the database; about 17 KB each with all that hangs on them, beside 25 MB of dictionary.
     pub orders: u32,
     /// Files of sources and deployed application together, about 12 KB each; attachments come from the database.
     pub files: u32,
@@ -22,7 +22,7 @@ pub struct Size {
 impl Size {
     /// A database of about 45 MB and 1,500 files: made in seconds.
     pub const DEMO: Self = Self::of(45, 1_500);
-    /// A database of about 1.8 GB and 35,000 files of 0.5 GB with the attachments: what speed is measured on.
+    /// A database of about 1.8 GB and 35,000 files of 0.6 GB with the attachments: what speed is measured on.
     pub const BENCH: Self = Self::of(1_800, 30_000);
     /// A database of about 5 GB: what memory is measured on.
     pub const MEMORY: Self = Self::of(5_000, 30_000);

@@ -1,9 +1,13 @@
 //! A database captured and restored: that nothing of it is lost, on every version.
 
+mod consistency;
+mod openbravo;
+mod refusals;
+mod roles;
+
 use std::collections::BTreeMap;
 
 use obbackup::config::Secret;
-use obbackup::error::ErrorKind;
 use obbackup::format::manifest::DatabasePart;
 use obbackup::postgresql::client::Session;
 use obbackup::postgresql::{DatabaseAddress, Programs};
@@ -15,7 +19,6 @@ use crate::support::chunks::Memory;
 use crate::support::cluster::{Cluster, SUPERUSER, on_version};
 use crate::support::equality;
 use crate::support::nasty::Nasty;
-use crate::support::programs;
 
 /// The address of a database for the superuser.
 fn address(cluster: &Cluster, database: &str) -> DatabaseAddress {
@@ -144,4 +147,74 @@ fn owners(cluster: &Cluster, database: &str) -> String {
          FROM (SELECT DISTINCT oid AS loid FROM pg_largeobject_metadata) l
          ORDER BY 1, 2, 3, 4, 5",
     )
+}
+
+crate::each_version!(an_unchanged_database_costs_next_to_nothing, |cluster| {
+    let database = "unchanged";
+    cluster.create_database(database);
+    cluster.psql(
+        database,
+        "CREATE TABLE ledger (id int, text text);
+         INSERT INTO ledger SELECT n, md5(n::text) || md5((-n)::text) FROM generate_series(1, 100000) n;
+         CREATE TABLE other AS SELECT n, md5(n::text) FROM generate_series(1, 1000) n;
+         CREATE SEQUENCE number; SELECT nextval('number');
+         SELECT lo_from_bytea(0, decode(repeat('ab', 5000), 'hex'))",
+    );
+    let memory = Memory::default();
+    let take = || {
+        let mut options = capture_options(cluster);
+        options.pages_per_range = 64;
+        let mut source = DatabaseSource::open(&address(cluster, database), &options).unwrap();
+        source.capture(&memory, &Silent).unwrap()
+    };
+    let first = take();
+    let first_bytes = memory.bytes();
+    let second = take();
+    assert_eq!(first.rows, 101_000);
+    assert_eq!(second.rows, first.rows);
+    let new_bytes = memory.bytes() - first_bytes;
+    assert!(
+        new_bytes * 200 < first_bytes,
+        "{new_bytes} new bytes after {first_bytes}"
+    );
+    // A night's work at the end of the ledger costs the ranges at its end.
+    cluster.psql(
+        database,
+        "INSERT INTO ledger SELECT n, 'new' FROM generate_series(1, 100) n",
+    );
+    let before = memory.bytes();
+    assert_eq!(take().rows, 101_100);
+    let new_bytes = memory.bytes() - before;
+    // Before 14 there are no ranges, and the last piece is as long as content makes it.
+    let share = if cluster.version() >= 14 { 15 } else { 2 };
+    assert!(
+        new_bytes * share < first_bytes,
+        "{new_bytes} new bytes after {first_bytes}"
+    );
+});
+
+#[test]
+fn one_table_can_be_had_without_a_server() {
+    on_version(16, |cluster| {
+        let database = "one table";
+        cluster.create_database(database);
+        cluster.psql(
+            database,
+            "CREATE SCHEMA \"S\"; CREATE TABLE \"S\".\"T\" (a int, b text);
+             INSERT INTO \"S\".\"T\" SELECT n, repeat(E'x\\ty', 100) FROM generate_series(1, 5000) n;
+             CREATE TABLE empty (a int)",
+        );
+        let memory = Memory::default();
+        let part = capture(cluster, database, &memory);
+        let mut text = Vec::new();
+        let table = table_rows(&memory, &part.catalog, "S", "T", &mut text).unwrap();
+        assert_eq!((table.rows, table.bytes), (5000, text.len() as u64));
+        let server = cluster.psql(database, "COPY \"S\".\"T\" TO STDOUT") + "\n";
+        assert!(server.as_bytes() == text);
+        let mut nothing = Vec::new();
+        let table = table_rows(&memory, &part.catalog, "public", "empty", &mut nothing).unwrap();
+        assert_eq!((table.rows, nothing.len()), (0, 0));
+        let error = table_rows(&memory, &part.catalog, "public", "T", &mut nothing).unwrap_err();
+        assert_eq!(error.kind(), obbackup::error::ErrorKind::NotFound);
+    });
 }

@@ -17,6 +17,7 @@ mod files_passes;
 mod files_trouble;
 mod made_up_instance;
 mod nasty;
+mod reader;
 mod servers;
 mod sweep;
 mod whole;

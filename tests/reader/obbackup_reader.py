@@ -5,9 +5,9 @@
     obbackup_reader.py verify  REPOSITORY
     obbackup_reader.py restore REPOSITORY ID|latest DIRECTORY
 
-Needs Python 3.9 and the program `zstd`; written from docs/format.md. Every byte is compared with its SHA-256 before it is
-used. What is damaged is named and left out, the rest is restored all the same, and the exit code is 1. Restore as root to
-get owners back.
+Needs Python 3.9, the program `zstd`, and restore_script.py beside it; written from docs/format.md. Every byte is
+compared with its SHA-256 before it is used. What is damaged is named and left out, the rest is restored all the same,
+and the exit code is 1. Restore as root to get owners back.
 
 `restore` makes DIRECTORY/sources and so on, and DIRECTORY/database with a script `restore.sh` that loads it into a new
 database. Nothing that exists is written to.
@@ -24,12 +24,12 @@ import os
 import pathlib
 import pwd
 import re
-import shlex
 import subprocess
 import sys
 import tarfile
-import urllib.parse
 import zlib
+
+from restore_script import DatabaseFiles
 
 VERSION = 1
 CODECS = {"": "plain", ".zst": "zstd", ".gz": "gzip"}
@@ -41,7 +41,7 @@ class Problem(Exception):
 
 
 # What any damage can cause in the code below, whose input is proven first but may be a stranger's.
-TROUBLE = (Problem, OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError)
+TROUBLE = (Problem, OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError)
 lost, notes = [], set()
 
 
@@ -199,6 +199,7 @@ class Repository:
 
     def backups(self):
         """Id and manifest of every backup, the oldest first; a damaged one does not hide the others."""
+        backups = []
         for path in self.objects("backups", "*.json.gz"):
             with losing(self.name(path)):
                 time, backup = path.name[: -len(".json.gz")].split("-")
@@ -207,7 +208,8 @@ class Repository:
                     raise Problem(f"it is of version {manifest['format']}: too new")
                 if re.sub("[-:]", "", manifest["finished_at"])[:15] + "Z" != time:
                     raise Problem("the time in its name is not its own")
-                yield backup, manifest
+                backups.append((backup, manifest))
+        return sorted(backups, key=lambda backup: backup[1]["finished_at"].rstrip("Z"))
 
     def find(self, text):
         """The backup that `text` names: the first digits of its id, or `latest`, the newest good one."""
@@ -389,207 +391,24 @@ def restore_files(repository, part, target):
                 directories.append(entry)
     # Each after all that is in it: whatever comes into a directory changes its time, and its mode may let nothing in.
     for entry in reversed(directories):
-        dress(tree.open(entry["path"]), entry)
+        with losing(f"the metadata of {part['part']}/{os.fsdecode(entry['path'])}"):
+            dress(tree.open(entry["path"]), entry)
 
 
 # ---- The database ----------------------------------------------------------------------------------------------------
 
 
-def quote(*names):
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def literal(text):
-    return "'" + text.replace("'", "''") + "'"
-
-
-def grants(entry, thing):
-    """Statements that give the privileges on `thing` anew; none where they are the server's default."""
-    if "grants" not in entry:
-        return
-    yield f"REVOKE ALL ON {thing} FROM PUBLIC, {quote(entry['owner'])};"
-    for grant in entry["grants"]:
-        to = quote(grant["grantee"]) if "grantee" in grant else "PUBLIC"
-        option = " WITH GRANT OPTION" if grant.get("grantable") else ""
-        statement = f"GRANT {grant['privilege']} ON {thing} TO {to}{option};"
-        if grant["grantor"] != entry["owner"]:
-            grantor = quote(grant["grantor"])
-            statement = f"SET SESSION AUTHORIZATION {grantor}; {statement} RESET SESSION AUTHORIZATION;"
-        yield statement
-
-
-# These hold lists of names: each has to be quoted by itself.
-LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries")
-LISTS += ("temp_tablespaces", "unix_socket_directories")
-
-
-def setting_value(setting):
-    if setting["name"].lower() not in LISTS:
-        return literal(setting["value"])
-    names = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', setting["value"])
-    return ", ".join(literal(quoted.replace('""', '"') or plain) for quoted, plain in names) or "''"
-
-
-def create_statements(state, role):
-    """The roles that are known and the empty database, which psql calls :"target"."""
-    roles = {role, state["owner"]} | {setting["role"] for setting in state.get("settings", []) if "role" in setting}
-    for grant in state.get("grants", []):
-        roles |= {grant["grantor"], grant.get("grantee", role)}
-    for role in sorted(roles):
-        yield f"SELECT {literal('CREATE ROLE ' + quote(role))} WHERE to_regrole({literal(quote(role))}) IS NULL \\gexec"
-    locale = literal(state.get("locale", ""))
-    provider = {
-        "libc": ":provider",
-        "icu": f"LOCALE_PROVIDER icu ICU_LOCALE {locale}",
-        "builtin": f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}",
-    }[state["locale_provider"]]
-    rules = f" ICU_RULES {literal(state['icu_rules'])}" if "icu_rules" in state else ""
-    # Servers before 15 do not know the word, later ones may prefer another provider.
-    yield "SELECT CASE WHEN :SERVER_VERSION_NUM < 150000 THEN '' ELSE 'LOCALE_PROVIDER libc' END AS provider \\gset"
-    yield f'CREATE DATABASE :"target" TEMPLATE template0 OWNER {quote(state["owner"])} {provider}{rules}'
-    yield f"  ENCODING {literal(state['encoding'])} LC_COLLATE {literal(state['collate'])}"
-    yield f"  LC_CTYPE {literal(state['ctype'])};"
-
-
-def settle_statements(state):
-    """What belongs to the database itself; last, because it may stand in the way of loading."""
-    database = 'DATABASE :"target"'
-    if "comment" in state:
-        yield f"COMMENT ON {database} IS {literal(state['comment'])};"
-    for setting in state.get("settings", []):
-        whose = f"ROLE {quote(setting['role'])} IN {database}" if "role" in setting else database
-        yield f"ALTER {whose} SET {quote(setting['name'])} TO {setting_value(setting)};"
-    yield from grants(state, database)
-    yield f"ALTER {database} CONNECTION LIMIT {state['connection_limit']};"
-    yield f"ALTER {database} IS_TEMPLATE {state['is_template']};"
-    if "tablespace" in state:
-        yield f"-- It lay in the tablespace {quote(state['tablespace'])}."
-
-
-def large_object_statements(entry, pieces):
-    oid, offset = entry["oid"], 0
-    yield f"SELECT pg_catalog.lo_create({oid});"
-    for piece in pieces:
-        for start in range(0, len(piece), 1 << 18):
-            part = piece[start : start + (1 << 18)]
-            yield f"SELECT pg_catalog.lo_put({oid}, {offset}, '\\x{part.hex()}');"
-            offset += len(part)
-    yield f"ALTER LARGE OBJECT {oid} OWNER TO {quote(entry['owner'])};"
-    if "comment" in entry:
-        yield f"COMMENT ON LARGE OBJECT {oid} IS {literal(entry['comment'])};"
-    yield from grants(entry, f"LARGE OBJECT {oid}")
-
-
-RESTORE_SH = """\
-#!/bin/sh
-# Loads this database into a new one: sh restore.sh [NAME]
-#
-# Run it as a superuser of the server that PGHOST, PGPORT and PGUSER name. Roles that are missing are made where
-# they are known, without a right to log in; where pg_restore names another, make it, drop the new database, and
-# begin again. ANALYZE the database afterwards.
-set -eu
-cd "$(dirname "$0")"
-target=${1:-%(name)s}
-export PGOPTIONS="-c search_path= -c IntervalStyle=postgres -c DateStyle=ISO -c xmloption=content -c lc_monetary=C
-    -c row_security=off -c standard_conforming_strings=on -c default_transaction_read_only=off
-    -c synchronous_commit=off -c client_min_messages=warning"
-
-run() { psql -X -q -A -t -v ON_ERROR_STOP=1 -v target="$target" "$@"; }
-definitions() { pg_restore --exit-on-error --section="$1" --dbname= ddl.dump; }
-load() { # how many rows, file, table, columns and encoding
-    # Where a row of a partition belongs can depend on the server: its root knows.
-    into=$(run -c "SELECT coalesce(pg_catalog.pg_partition_root('$3'), '$3')")
-    # Tables of extensions have their triggers and foreign keys already.
-    copied=$(PGOPTIONS="$PGOPTIONS -c session_replication_role=replica" \\
-        psql -X -v ON_ERROR_STOP=1 -c "COPY $into $4" <"tables/$2")
-    [ "$copied" = "COPY $1" ] || { echo "tables/$2: $copied, expected $1 rows" >&2; exit 1; }
-}
-
-run -d postgres -f create.sql
-export PGDATABASE="$target"
-definitions pre-data
-%(loads)s
-run -f large_objects.sql >/dev/null
-definitions post-data
-run -f sequences.sql >/dev/null
-run -f settle.sql
-"""
-
-
-def load_line(table):
-    columns = f"({', '.join(map(quote, table['columns']))}) " if table["columns"] else ""
-    name = quote(table["schema"], table["name"]).replace("'", "''")
-    how = f"{columns}FROM STDIN (ENCODING {literal(table['encoding'])})"
-    return f"load {table['rows']} {shlex.quote(table['file'])} {shlex.quote(name)} {shlex.quote(how)}"
-
-
-def table_file(table):
-    """A name that is safe on every file system, and tells which table it is."""
-    names = (urllib.parse.quote(name, safe="").replace(".", "%2E") for name in (table["schema"], table["name"]))
-    name = ".".join(names)
-    return f"{name[:200]}~{sha256(name.encode())[:8]}.copy" if len(name) > 200 else f"{name}.copy"
-
-
-class DatabaseFiles:
-    """What the entries of a database catalog become: the DDL as pg_dump archived it, a file of COPY text for each
-    table, and a script that loads everything."""
-
-    def __init__(self, repository, part, target):
-        self.repository, self.part, self.target = repository, part, target
-        self.tables = []
-        (target / "tables").mkdir(parents=True, mode=0o700)
-        for name in ("create", "large_objects", "sequences", "settle"):
-            self.write(name, ())
-
-    def write(self, name, statements):
-        with (self.target / f"{name}.sql").open("a", encoding="utf-8") as file:
-            file.writelines(f"{statement}\n" for statement in statements)
-
-    def stream(self, entry):
-        return self.repository.stream(entry["chunks"], entry["bytes"])
-
-    def database(self, entry):
-        self.write("create", create_statements(entry, self.part["application_role"]))
-        self.write("settle", settle_statements(entry))
-
-    def ddl(self, entry):
-        with (self.target / "ddl.dump").open("wb") as file:
-            file.writelines(self.stream(entry))
-
-    def table(self, entry):
-        self.tables.append({"file": table_file(entry), **entry})
-        (self.target / "tables" / self.tables[-1]["file"]).touch(exist_ok=False)
-
-    def range(self, entry):
-        with (self.target / "tables" / self.tables[-1]["file"]).open("ab") as file:
-            file.writelines(self.stream(entry))
-
-    def sequence(self, entry):
-        name = literal(quote(entry["schema"], entry["name"]))
-        self.write("sequences", [f"SELECT pg_catalog.setval({name}, {entry['last_value']}, {entry['is_called']});"])
-
-    def large_object(self, entry):
-        self.write("large_objects", large_object_statements(entry, self.stream(entry)))
-
-    def finish(self):
-        (self.target / "tables.json").write_text(json.dumps(self.tables, indent=1))
-        words = {"name": shlex.quote(self.part["name"]), "loads": "\n".join(map(load_line, self.tables))}
-        (self.target / "restore.sh").write_text(RESTORE_SH % words)
-
-
 def restore_database(repository, part, target):
-    files = DatabaseFiles(repository, part, target)
+    files = DatabaseFiles(part, target, lambda entry: repository.stream(entry["chunks"], entry["bytes"]))
     for entry in repository.catalog(part["catalog"]):
         kind = entry["kind"]
-        if kind not in ("database", "ddl", "table", "range", "sequence", "large_object"):
+        if kind not in DatabaseFiles.KINDS:
             raise Problem(f"the catalog has an entry of the kind `{kind}`: too new")
-        with losing(f"{kind} {title(files.tables[-1] if kind == 'range' else entry)} of the database"):
+        thing = files.tables[-1] if kind == "range" else entry
+        name = ".".join(str(thing[word]) for word in ("schema", "name", "oid") if word in thing)
+        with losing(f"{kind} {name} of the database"):
             getattr(files, kind)(entry)
     files.finish()
-
-
-def title(entry):
-    return ".".join(str(entry[name]) for name in ("schema", "name", "oid") if name in entry)
 
 
 # ---- Commands --------------------------------------------------------------------------------------------------------
@@ -704,6 +523,7 @@ def main(arguments):
     if not command:
         print(__doc__, file=sys.stderr)
         return 2
+    os.umask(0o077)
     try:
         command(Repository(arguments[1]), *arguments[2:])
     except (Problem, OSError) as error:

@@ -118,6 +118,84 @@ class Restores(Case):
         self.assertEqual(os.listdir(self.scratch / "to/sources"), [])
 
 
+STATE = {
+    "name": "it's \"one\"", "owner": "tad", "encoding": "UTF8", "collate": "C", "ctype": "C", "locale_provider": "libc",
+    "connection_limit": -1, "is_template": False, "comment": "größer",
+    "grants": [{"grantor": "tad", "privilege": "CONNECT"}, {"grantor": "x", "grantee": "y", "privilege": "CREATE"}],
+    "settings": [
+        {"name": "search_path", "value": '"$user", "a, ""b"'}, {"name": "work_mem", "value": "1MB", "role": "y"},
+    ],
+}
+
+
+class Database(Case):
+    def setUp(self):
+        super().setUp()
+        writer = Writer(self.root)
+        ranges = [b"1\ta\n2\tb\n", b"3\tc\n"]
+        table = {"kind": "table", "encoding": "UTF8", "columns": ["id", 'the "n"'], "rows": 3, "bytes": 12}
+        content = {"chunks": [writer.put(b"ab"), writer.put(b"\0\xff")], "bytes": 4}
+        entries = [
+            {"kind": "database", **STATE},
+            {"kind": "ddl", "sections": ["pre-data", "post-data"], "bytes": 5, "chunks": [writer.put(b"PGDMP")]},
+            {**table, "schema": "a.b", "name": "../c\n'd"},
+            *({"kind": "range", "first_page": 0, "rows": data.count(b"\n"), "bytes": len(data),
+               "chunks": [writer.put(data[:5]), writer.put(data[5:])]} for data in ranges),
+            {**table, "schema": "public", "name": "n" * 63, "columns": [], "rows": 0, "bytes": 0},
+            {**table, "schema": "ü" * 31, "name": "ü" * 31, "rows": 0, "bytes": 0},
+            {"kind": "sequence", "schema": "public", "name": "s", "last_value": -7, "is_called": True},
+            {"kind": "large_object", "oid": 4711, "owner": "tad", **content},
+        ]
+        part = {"name": STATE["name"], "server_version": 150007, "client_version": 150007, "application_role": "tad",
+                "tables": 3, "rows": 3, "bytes": 21, "catalog": writer.catalog(entries)}
+        writer.finish_index(writer.finish_pack())
+        writer.finish_backup([], database=part)
+        self.target = self.scratch / "to/database"
+
+    def restore(self):
+        return self.run_reader("restore", "latest", self.scratch / "to")
+
+    def text(self, name):
+        return (self.target / name).read_text(encoding="utf-8")
+
+    def test_everything_is_there_under_safe_names(self):
+        self.assertEqual(self.restore()[0], 0)
+        self.assertEqual(self.run_reader("verify")[0], 0)
+        self.assertEqual((self.target / "ddl.dump").read_bytes(), b"PGDMP")
+        first, second, third = sorted(os.listdir(self.target / "tables"))
+        self.assertTrue(first.startswith("%C3%BC%C3") and first.endswith(".copy") and len(first) < 220, first)
+        self.assertEqual([second, third], ["a%2Eb.%2E%2E%2Fc%0A%27d.copy", "public." + "n" * 63 + ".copy"])
+        self.assertEqual(self.text(f"tables/{second}"), "1\ta\n2\tb\n3\tc\n")
+        self.assertIn(f"{second} 3\n", self.text("tables.rows"))
+        self.assertEqual(self.text("sequences.sql"), "SELECT pg_catalog.setval('\"public\".\"s\"', -7, True);\n")
+        self.assertIn("lo_put(4711, 2, '\\x00ff')", self.text("large_objects.sql"))
+        self.assertIn("SET \"search_path\" TO '$user', 'a, \"b';", self.text("settle.sql"))
+        self.assertIn('SET SESSION AUTHORIZATION "x"; GRANT CREATE', self.text("settle.sql"))
+        self.assertIn("größer", self.text("settle.sql"))
+        self.assertIn("CREATE ROLE \"y\"", self.text("create.sql"))
+        for path in [self.target, *self.target.rglob("*")]:
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+    def test_what_is_damaged_is_left_out_whole_and_named(self):
+        places = reader.Repository(self.root).places
+        for broken, name, kept in (
+            (b"\tb\n", "tables/a%2Eb.%2E%2E%2Fc%0A%27d.copy", "3\tc\n"),
+            (b"\0\xff", "large_objects.sql", ""),
+            (b"PGDMP", "ddl.dump", ""),
+        ):
+            with self.subTest(name=name):
+                pack, _, offset, stored_bytes = places[sha256(broken)][0]
+                data = pack.read_bytes()
+                middle = offset + stored_bytes // 2
+                pack.write_bytes(data[:middle] + b"?" + data[middle + 1 :])
+                code, _, errors = self.restore()
+                self.assertEqual((code, errors.count("LOST")), (1, 1), errors)
+                self.assertIn(f"chunk {sha256(broken)} is damaged", errors)
+                self.assertEqual(self.text(name), kept)
+                pack.write_bytes(data)
+                shutil.rmtree(self.scratch / "to")
+
+
 class Damage(Case):
     def test_a_flipped_bit_anywhere_is_found_and_named(self):
         backup = sample(self.root)
@@ -191,7 +269,7 @@ class Refusals(Case):
         shutil.rmtree(self.scratch / "to", ignore_errors=True)
         writer = Writer(self.root)
         content = {"size": 5, "chunks": [writer.put(b"12345")]}
-        entries = [{**entry, **content} if entry["kind"] == "file" and "size" not in entry else entry for entry in entries]
+        entries = [{**content, **entry} if entry["kind"] == "file" else entry for entry in entries]
         part = writer.part(entries)
         writer.finish_index(writer.finish_pack())
         writer.finish_backup([part])
@@ -227,10 +305,10 @@ class Refusals(Case):
         for more in (
             {"size": 4, **chunk},
             {"size": 6, **chunk},
-            {"size": 5},
+            {"size": 5, "chunks": []},
             {"size": 9, "extents": [[0, 4]], **chunk},
             {"size": 9, "extents": [[0, 6]], **chunk},
-            {"size": 4, "bundle": {"chunk": chunk["chunks"][0], "offset": 2}},
+            {"size": 4, "chunks": [], "bundle": {"chunk": chunk["chunks"][0], "offset": 2}},
         ):
             with self.subTest(more=more):
                 self.assertIn("LOST sources/x: its", self.refused([directory(), file("a"), file("x", **more)]))

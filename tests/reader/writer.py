@@ -12,6 +12,11 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def zstd(data):
+    command = ["zstd", "-1", "-cq", f"--stream-size={len(data)}"]
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
 def to_json(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -58,9 +63,7 @@ class Writer:
                 stored = {
                     "plain": lambda: plain,
                     "gzip": lambda: gzip.compress(plain, mtime=0),
-                    "zstd": lambda: subprocess.run(
-                        ["zstd", "-1", "-cq", f"--stream-size={len(plain)}"], input=plain, capture_output=True, check=True
-                    ).stdout,
+                    "zstd": lambda: zstd(plain),
                 }[codec]()
                 self.add(tar, chunk + {"plain": "", "gzip": ".gz", "zstd": ".zst"}[codec], stored)
                 offset = tar.offset - -(-len(stored) // 512) * 512

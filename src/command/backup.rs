@@ -237,15 +237,15 @@ impl Job<'_> {
         };
         capture.warnings.extend(writer.notes().iter().cloned());
         let attachments = roots.iter().find(|root| root.part == Part::Attachments);
-        let database = match &connection {
-            Some(connection) => {
-                Some(capture.database_and_attachments(connection, attachments, &mut identity)?)
-            }
-            None => {
-                attachments.map(|root| capture.part(root)).transpose()?;
-                None
-            }
-        };
+        let database = connection
+            .as_ref()
+            .map(|connection| {
+                capture.database_and_attachments(connection, attachments, &mut identity)
+            })
+            .transpose()?;
+        if database.is_none() {
+            attachments.map(|root| capture.part(root)).transpose()?;
+        }
         for root in roots.iter().filter(|root| root.part != Part::Attachments) {
             capture.part(root)?;
         }

@@ -230,7 +230,7 @@ impl Report {
         }
         match repository.leases() {
             Ok(leases) if leases.is_empty() => {
-                self.ok("lock", "nobody is working on the repository")
+                self.ok("lock", "nobody is working on the repository");
             }
             Ok(leases) => {
                 let who: Vec<_> = leases

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use once_cell::sync::Lazy;
+use once_cell::sync::OnceCell;
 
 use rustix::process::{geteuid, getpid};
 
@@ -24,8 +24,8 @@ pub struct Worker {
 impl Worker {
     /// This process.
     pub fn this() -> &'static Self {
-        static THIS: Lazy<Worker> = Lazy::new(Worker::find_out);
-        &THIS
+        static THIS: OnceCell<Worker> = OnceCell::new();
+        THIS.get_or_init(Self::find_out)
     }
 
     fn find_out() -> Self {

@@ -53,6 +53,7 @@ impl Tree {
         }
     }
 
+    #[allow(clippy::too_many_lines)]
     fn sources(&mut self, root: &Path, files: u32) {
         let share = |percent: u32| files * percent / 100;
         for n in 0..share(12) {
@@ -237,13 +238,10 @@ impl Tree {
     /// Writes what is in `bytes`, with a time in the past: a file of this very moment may still be changing, and tools
     /// that compare times read it again.
     fn write(&mut self, path: &Path) {
-        let mut file = match File::create(path) {
-            Ok(file) => file,
-            Err(_) => {
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                File::create(path).unwrap()
-            }
-        };
+        let mut file = File::create(path).unwrap_or_else(|_| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            File::create(path).unwrap()
+        });
         file.write_all(&self.bytes).unwrap();
         self.written += 1;
         set_time(&file, self.written);

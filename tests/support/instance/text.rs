@@ -121,7 +121,7 @@ pub fn code(chance: &mut Chance, length: usize, out: &mut Vec<u8>) {
                 other.to_lowercase()
             ),
             5 => "  }\n\n".into(),
-            6 => format!("import org.openbravo.model.{}.{noun}{other};\n", verb),
+            6 => format!("import org.openbravo.model.{verb}.{noun}{other};\n"),
             _ => format!(
                 "    criteria.add(Restrictions.eq({noun}.PROPERTY_{}, {n}L));\n",
                 other.to_uppercase()

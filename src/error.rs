@@ -170,6 +170,17 @@ impl Error {
         self
     }
 
+    /// The same error for a second thread that ran into it: kind, text and hint.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(Box::new(Inner {
+            kind: self.0.kind,
+            message: self.to_string(),
+            hint: self.0.hint.clone(),
+            source: None,
+        }))
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -26,6 +26,8 @@ pub mod chunk;
 
 pub mod tree;
 
+pub mod postgresql;
+
 pub mod storage;
 
 pub mod repository;

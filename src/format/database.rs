@@ -11,10 +11,10 @@ use super::id::ChunkId;
 pub enum DatabaseEntry {
     /// The database-level state; the first entry.
     Database(DatabaseState),
-    /// One section of the DDL as a `pg_dump -Fc` archive.
+    /// The DDL as one `pg_dump -Fc` archive.
     Ddl {
-        /// `pre-data` or `post-data`.
-        section: String,
+        /// The sections in it: `pre-data` and `post-data`; `pg_restore --section` takes them apart.
+        sections: Vec<String>,
         /// Bytes of the archive.
         bytes: u64,
         /// The archive.
@@ -41,9 +41,9 @@ pub enum DatabaseEntry {
         oid: u32,
         /// The owning role.
         owner: String,
-        /// What was granted on it.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        grants: Vec<Grant>,
+        /// Privileges on it; absent: the server's default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grants: Option<Vec<Grant>>,
         /// Its comment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         comment: Option<String>,

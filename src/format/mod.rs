@@ -67,3 +67,24 @@ pub(crate) fn decode_named<T: serde::de::DeserializeOwned>(
         Error::new(ErrorKind::Damaged, "it is not what it should be").source(error)
     })
 }
+
+/// How long ago, in the largest unit that says something: "3 days ago".
+pub fn age(now: chrono::DateTime<chrono::Utc>, then: chrono::DateTime<chrono::Utc>) -> String {
+    let seconds = (now - then).num_seconds();
+    let units = [
+        (31_557_600, "year"),
+        (2_629_800, "month"),
+        (86_400, "day"),
+        (3_600, "hour"),
+        (60, "minute"),
+    ];
+    let Some((length, unit)) = units.into_iter().find(|(length, _)| seconds >= *length) else {
+        return if seconds < -60 {
+            "in the future".to_owned()
+        } else {
+            "just now".to_owned()
+        };
+    };
+    let count = seconds / length;
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}

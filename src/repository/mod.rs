@@ -1,1 +1,148 @@
-//! placeholder
+//! A repository: the place that holds backups, on any storage.
+//!
+//! # Order
+//!
+//! Objects are written packs → index → manifest, each durable before the next, and removed in the
+//! opposite order. So whatever is there points only to what is there too, whenever a writer dies: a
+//! backup exists from the moment its manifest does.
+
+pub mod backups;
+pub mod chunks;
+pub mod identity;
+pub mod lock;
+pub mod reader;
+pub mod references;
+pub mod sweep;
+pub mod verify;
+pub mod writer;
+
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use crate::codec::Compression;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::record::{Chunkers, Header};
+use crate::format::sealed;
+use crate::format::{self, path};
+use crate::storage::Storage;
+
+/// Features of the format that this program knows. None are in use yet.
+const FEATURES: &[&str] = &[];
+
+/// What stands in the header of every format version; the rest may have another shape in a newer one.
+#[derive(serde::Deserialize)]
+struct Version {
+    format: u32,
+    #[serde(default)]
+    features: Vec<String>,
+}
+
+/// An opened repository; cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    storage: Arc<dyn Storage>,
+    header: Header,
+}
+
+impl Repository {
+    /// Makes a repository of an empty place. `AlreadyExists` where one is, or where anything else lies.
+    ///
+    /// A place with a repository's objects whose header was lost becomes a repository again.
+    pub fn init(storage: Arc<dyn Storage>, compression: Compression) -> Result<Self> {
+        let location = storage.location();
+        let objects = storage.list("")?;
+        if objects.iter().any(|object| object.path == path::HEADER) {
+            Self::open(storage)?;
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("`{location}` is a repository already"),
+            )
+            .hint("Use it as it is: obbackup backup --repository …"));
+        }
+        let rooms = [
+            path::PACKS,
+            path::INDEXES,
+            path::BACKUPS,
+            path::MARKS,
+            path::RUNS,
+            path::LOCKS,
+        ];
+        let stranger = objects
+            .iter()
+            .find(|object| !rooms.iter().any(|room| object.path.starts_with(room)));
+        if let Some(object) = stranger {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("`{location}` is not empty: it holds `{}`", object.path),
+            )
+            .hint("Name an empty or a new directory."));
+        }
+        let header = Header {
+            format: format::VERSION,
+            id: format::id::random_id(16)?,
+            created_at: Utc::now(),
+            features: Vec::new(),
+            chunker: Chunkers::default(),
+            compression,
+        };
+        storage.create(path::HEADER, &sealed::seal(&header)?)?;
+        Self::open(storage)
+    }
+
+    /// Opens the repository. `NotFound` where there is none, `Damaged` where its header is,
+    /// `Incompatible` where it needs a newer program.
+    pub fn open(storage: Arc<dyn Storage>) -> Result<Self> {
+        let location = storage.location();
+        let bytes = storage.read(path::HEADER).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::NotFound,
+                format!("`{location}` is not a repository: it has no `{}`", path::HEADER),
+            )
+            .hint(format!(
+                "Check that its device is mounted; for a new repository run `obbackup init --repository {location}`."
+            )),
+            _ => error,
+        })?;
+        let damaged = |error: Error| {
+            error.context(format!("`{}` of `{location}` is damaged", path::HEADER)).hint(format!(
+                "The backups are not lost with it: move that file away and run `obbackup init --repository {location}`."
+            ))
+        };
+        let version: Version = sealed::unseal(&bytes).map_err(damaged)?;
+        let unknown: Vec<_> = version
+            .features
+            .iter()
+            .filter(|feature| !FEATURES.contains(&feature.as_str()))
+            .map(String::as_str)
+            .collect();
+        if version.format > format::VERSION || !unknown.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Incompatible,
+                format!(
+                    "the repository `{location}` has format version {}{}; this program reads version {}",
+                    version.format,
+                    if unknown.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" with {}", unknown.join(", "))
+                    },
+                    format::VERSION
+                ),
+            )
+            .hint("Use the obbackup that wrote it, or a newer one."));
+        }
+        let header = sealed::unseal(&bytes).map_err(damaged)?;
+        Ok(Self { storage, header })
+    }
+
+    /// Where its objects lie.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// What was fixed when it was made.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+}

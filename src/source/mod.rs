@@ -1,3 +1,4 @@
-//! What a backup reads.
+//! What a backup reads: the database and directory trees.
 
+pub mod database;
 pub mod files;

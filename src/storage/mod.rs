@@ -1,1 +1,164 @@
-//! placeholder
+//! Storages: where a repository's objects lie. One small trait, and what every implementation promises.
+//!
+//! # The contract
+//!
+//! Objects have relative paths, `/` between components, each component of `[A-Za-z0-9._-]` and neither
+//! empty nor starting with a dot. There are no directories to make or to remove.
+//!
+//! - **Create once**: [`Storage::create`] of a path that exists fails with `AlreadyExists` and leaves the
+//!   object as it was. Of several at once, one succeeds.
+//! - **Atomic**: an object is there with all of its bytes, or not at all, whenever and however the process or
+//!   the machine dies.
+//! - **Durable**: when `create` or `replace` returns, the object survives a power cut.
+//! - **Immediate**: what `create` returned from is seen by every later `read` and `list`.
+//! - **Ranges** are exact: a range that reaches beyond the end is an error, never a short answer.
+//! - **Listing** gives every object under the prefix exactly once, in bytewise order of the paths.
+//! - **Deleting** what is absent succeeds: two removers must not fail each other.
+//! - **Kinds** of errors: absent is `NotFound`, a refusal `Denied`, a full device `NoSpace`, what may
+//!   work when tried again `Transient`.
+//!
+//! A new property is added by wrapping a storage, not by changing one.
+
+#[cfg(test)]
+mod contract;
+pub mod faulty;
+pub mod local;
+pub mod memory;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::config::Owner;
+use crate::error::{Error, ErrorKind, Result};
+
+/// See the contract in the module's text.
+pub trait Storage: Send + Sync {
+    /// Makes an object.
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Makes an object or takes the place of the one that is there; for leases only.
+    fn replace(&self, path: &str, bytes: &[u8]) -> Result<()>;
+
+    /// The whole object.
+    fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// The bytes `range` of the object.
+    fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>>;
+
+    /// All objects whose path begins with `prefix`.
+    fn list(&self, prefix: &str) -> Result<Vec<Object>>;
+
+    /// Removes the object.
+    fn delete(&self, path: &str) -> Result<()>;
+
+    /// The room on the device, where there is such a thing.
+    fn space(&self) -> Result<Option<Space>>;
+
+    /// Where it is, for people.
+    fn location(&self) -> String;
+}
+
+impl<S: Storage + ?Sized> Storage for Arc<S> {
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        (**self).create(path, bytes)
+    }
+
+    fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        (**self).replace(path, bytes)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        (**self).read(path)
+    }
+
+    fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        (**self).read_range(path, range)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        (**self).list(prefix)
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        (**self).delete(path)
+    }
+
+    fn space(&self) -> Result<Option<Space>> {
+        (**self).space()
+    }
+
+    fn location(&self) -> String {
+        (**self).location()
+    }
+}
+
+/// One object, as listed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// Its path.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// The room on a device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What this user can still write.
+    pub free_bytes: u64,
+    /// Files that can still be made, where the file system counts them.
+    pub free_inodes: Option<u64>,
+}
+
+/// The storage at `url`: a path of this machine. What is made there belongs to `owner`.
+pub fn open(url: &str, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
+    if let Some((scheme, _)) = url.split_once("://") {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("`{url}`: a repository on `{scheme}` is not supported"),
+        )
+        .hint("Name a directory."));
+    }
+    if url.is_empty() {
+        return Err(
+            Error::new(ErrorKind::Usage, "the repository's location is empty")
+                .hint("Name a directory: --repository /mnt/backups/openbravo."),
+        );
+    }
+    let local = local::Local::new(url);
+    Ok(match owner {
+        Some(owner) => Arc::new(local.owned_by(owner)),
+        None => Arc::new(local),
+    })
+}
+
+/// Refuses what the contract does not allow as a path, before it reaches a file system.
+fn check_path(path: &str) -> Result<()> {
+    let good = |component: &str| {
+        !component.is_empty()
+            && !component.starts_with('.')
+            && component
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    if path.split('/').all(good) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Failure,
+        format!("`{path}` is not the path of an object"),
+    ))
+}
+
+/// The error for a range that the object does not have.
+fn range_error(path: &str, range: &Range<u64>, bytes: u64) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "`{path}` has {bytes} bytes, of which {} to {} were asked for: it was cut short",
+            range.start, range.end
+        ),
+    )
+}

@@ -4,6 +4,11 @@
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod backups;
+pub mod chunks;
 pub mod cluster;
+pub mod equality;
+pub mod instance;
+pub mod nasty;
 pub mod programs;
 pub mod tree;

@@ -1,0 +1,192 @@
+//! The way from an instance's settings to its database.
+
+use super::surroundings::Surroundings;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::database::DatabaseState;
+use crate::instance::{Instance, Role, SystemStatus, status};
+use crate::postgresql::address::DatabaseAddress;
+use crate::postgresql::client::Session;
+use crate::postgresql::programs::Programs;
+use crate::postgresql::quote;
+use crate::source::database::{CaptureOptions, DatabaseSource};
+use crate::target::database::{DatabaseTarget, RestoreOptions};
+
+/// A server that answered, and the roles to use there.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The instance's database as the application's role.
+    pub application: DatabaseAddress,
+    /// The same as the system's role, where the properties name one.
+    pub system: Option<DatabaseAddress>,
+    /// Client programs.
+    pub programs: Programs,
+    /// Connections at a time.
+    pub jobs: usize,
+    surroundings: Surroundings,
+}
+
+/// Databases that every server has, and that one can connect to in order to rename another.
+const MAINTENANCE_DATABASES: [&str; 2] = ["postgres", "template1"];
+
+/// Finds the first of the instance's servers that answers for its database. The last one's error where
+/// none does.
+pub fn connect(instance: &Instance, surroundings: &Surroundings) -> Result<Connection> {
+    find(instance, surroundings, &[&instance.database.name])
+}
+
+/// Finds the first of the instance's servers that answers, whether its database is there or not.
+pub fn connect_to_server(instance: &Instance, surroundings: &Surroundings) -> Result<Connection> {
+    find(instance, surroundings, &MAINTENANCE_DATABASES)
+}
+
+fn find(
+    instance: &Instance,
+    surroundings: &Surroundings,
+    databases: &[&str],
+) -> Result<Connection> {
+    let mut connection = describe(instance, surroundings);
+    let mut failure = None;
+    for address in &instance.database.addresses {
+        let place = |role: &DatabaseAddress| DatabaseAddress {
+            host: address.host(),
+            port: address.port(),
+            ..role.clone()
+        };
+        let application = place(&connection.application);
+        match open_any(&application, databases) {
+            Ok(_) => {
+                connection.system = connection.system.as_ref().map(place);
+                connection.application = application;
+                return Ok(connection);
+            }
+            Err(error) if error.kind() == ErrorKind::Unreachable => failure = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| {
+        Error::new(
+            ErrorKind::Unreachable,
+            "the instance names no database server",
+        )
+    }))
+}
+
+/// A session in the first of the databases that lets this role in.
+fn open_any(address: &DatabaseAddress, databases: &[&str]) -> Result<Session> {
+    let mut failure = None;
+    for database in databases {
+        match Session::open(&address.with_database(*database)) {
+            Ok(session) => return Ok(session),
+            Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Failure, "no database was named")))
+}
+
+/// The roles and programs, at the first of the servers, whether it answers or not.
+fn describe(instance: &Instance, surroundings: &Surroundings) -> Connection {
+    let settings = &instance.database;
+    let address = |role: &Role| {
+        let mut address = DatabaseAddress::new(
+            settings.address().host(),
+            settings.address().port(),
+            settings.name.clone(),
+            role.name.clone(),
+        );
+        address.password.clone_from(&role.password);
+        address
+    };
+    let mut directories: Vec<_> = settings.client_directory.iter().cloned().collect();
+    directories.extend(surroundings.program_directories.iter().cloned());
+    Connection {
+        application: address(&settings.application),
+        system: settings.system.as_ref().map(address),
+        programs: Programs::new(directories),
+        jobs: settings.jobs.map_or(surroundings.jobs, usize::from).max(1),
+        surroundings: surroundings.clone(),
+    }
+}
+
+impl Connection {
+    /// Fixes the snapshot; from here on it is held until the source is dropped.
+    pub fn open(&self) -> Result<DatabaseSource> {
+        let mut options = CaptureOptions::new(
+            self.programs.clone(),
+            self.surroundings.work_directory.clone(),
+        );
+        options.jobs = self.jobs;
+        options.system.clone_from(&self.system);
+        DatabaseSource::open(&self.application, &options)
+    }
+
+    /// A session outside of the instance's database: as the system's role where that works.
+    pub fn maintenance(&self) -> Result<Session> {
+        let system = self
+            .system
+            .as_ref()
+            .and_then(|system| open_any(system, &MAINTENANCE_DATABASES).ok());
+        system.map_or_else(|| open_any(&self.application, &MAINTENANCE_DATABASES), Ok)
+    }
+
+    /// Gives a database another name. Refused by the server while anybody is connected to it.
+    pub fn rename_database(&self, from: &str, to: &str) -> Result<()> {
+        self.maintenance()?.run(
+            &format!("cannot rename database `{from}` to `{to}`"),
+            &format!(
+                "ALTER DATABASE {} RENAME TO {}",
+                quote::name(from),
+                quote::name(to)
+            ),
+        )
+    }
+
+    /// Removes a database that a restore made and nobody has used.
+    pub fn drop_database(&self, name: &str) -> Result<()> {
+        self.maintenance()?.run(
+            &format!("cannot drop database `{name}`"),
+            &format!("DROP DATABASE IF EXISTS {}", quote::name(name)),
+        )
+    }
+
+    /// A new database `name` on this server, with `state` instead of the backup's where it is given.
+    pub fn target(&self, name: &str, state: Option<DatabaseState>) -> DatabaseTarget {
+        let mut options = RestoreOptions::new(
+            self.programs.clone(),
+            self.surroundings.work_directory.clone(),
+        );
+        options.jobs = self.jobs;
+        options.system.clone_from(&self.system);
+        options.state = state;
+        DatabaseTarget::new(self.application.with_database(name), options)
+    }
+
+    /// `host:port`
+    pub fn server(&self) -> String {
+        format!("{}:{}", self.application.host, self.application.port)
+    }
+}
+
+/// Refuses a database in the middle of a rebuild: it and the files would not fit together. A rebuild that
+/// broke off is only warned of, because that state may be just what is to be kept.
+pub fn check_status(instance: &Instance, code: Option<&str>) -> Result<Option<String>> {
+    let shown = code.unwrap_or_default().trim();
+    match SystemStatus::of(code) {
+        SystemStatus::Rebuilding if status::build_is_running(&instance.source_path) => {
+            Err(Error::new(
+                ErrorKind::Locked,
+                format!(
+                    "the instance `{}` is being rebuilt (status {shown}: {})",
+                    instance.name,
+                    status::name(shown)
+                ),
+            )
+            .hint("Wait for `ant` to end, then run the command again."))
+        }
+        SystemStatus::Rebuilding | SystemStatus::BuildFailed => Ok(Some(format!(
+            "the last rebuild of the instance did not end well (status {shown}: {})",
+            status::name(shown)
+        ))),
+        _ => Ok(None),
+    }
+}

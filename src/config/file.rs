@@ -1,0 +1,375 @@
+//! The configuration file on disk: read once, edited with its comments kept, replaced in one step.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Uid};
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use super::{Configuration, check_repository_name};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+
+/// No configuration is longer.
+const LIMIT_BYTES: u64 = 1 << 20;
+/// Reads and writes for the owner alone.
+const PRIVATE_MODE: u32 = 0o600;
+
+const PREAMBLE: &str = "\
+# Configuration of obbackup for this Openbravo instance; read by the command line and the Backups
+# window alike. May hold passwords: keep it readable by its owner alone.
+";
+
+/// A user and a group by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl Owner {
+    /// Whom `path` belongs to; for a symbolic link, what it points to.
+    pub fn of(path: &Path) -> Result<Self> {
+        let metadata = std::fs::metadata(path)
+            .io_context(|| format!("cannot see whom `{}` belongs to", path.display()))?;
+        Ok(Self {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        })
+    }
+
+    /// Gives `file` to this owner, where it is not theirs already. Fails with `Denied` where neither
+    /// root nor the owner runs this.
+    pub fn take(self, file: &File, path: &Path) -> Result<()> {
+        let metadata = file
+            .metadata()
+            .io_context(|| format!("cannot see whom `{}` belongs to", path.display()))?;
+        if metadata.uid() == self.uid && metadata.gid() == self.gid {
+            return Ok(());
+        }
+        rustix::fs::fchown(
+            file,
+            Some(Uid::from_raw(self.uid)),
+            Some(Gid::from_raw(self.gid)),
+        )
+        .io_context(|| format!("cannot give `{}` to user {}", path.display(), self.uid))
+        .map_err(|error| error.hint("Run this as root, or as the owner of source.path."))
+    }
+}
+
+/// Puts `bytes` at `path` in one step, with mode 0600 and `owner`: whoever looks sees the old file or
+/// the new one, also after a power failure.
+pub fn write_private(path: &Path, bytes: &[u8], owner: Owner) -> Result<()> {
+    let failed = || format!("cannot write `{}`", path.display());
+    let path = &follow(path, owner)?;
+    let directory = path.parent().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Usage,
+            format!("`{}` is not a file", path.display()),
+        )
+    })?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".obbackup-")
+        .permissions(std::fs::Permissions::from_mode(PRIVATE_MODE))
+        .tempfile_in(directory)
+        .io_context(failed)?;
+    temporary.write_all(bytes).io_context(failed)?;
+    owner.take(temporary.as_file(), path)?;
+    temporary.as_file().sync_all().io_context(failed)?;
+    temporary
+        .persist(path)
+        .map_err(|error| Error::io(failed(), error.error))?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .io_context(failed)
+}
+
+/// What `path` points to, where it is a link: somebody may keep the file in another place. Only to a file
+/// of the same owner: a link of theirs must not lead root to a file that is not theirs.
+fn follow(path: &Path, owner: Owner) -> Result<PathBuf> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    let Ok(target) = std::fs::canonicalize(path) else {
+        return Ok(path.to_owned());
+    };
+    if Owner::of(&target)?.uid == owner.uid {
+        return Ok(target);
+    }
+    Err(Error::new(
+        ErrorKind::Denied,
+        format!(
+            "`{}` is a link to `{}`, which is not user {}'s",
+            path.display(),
+            target.display(),
+            owner.uid
+        ),
+    )
+    .hint("Put a regular file there."))
+}
+
+/// A configuration file, and what it says.
+#[derive(Debug, Clone)]
+pub struct ConfigurationFile {
+    path: PathBuf,
+    exists: bool,
+    document: DocumentMut,
+    configuration: Configuration,
+    warnings: Vec<String>,
+}
+
+impl ConfigurationFile {
+    /// Reads `path`; an absent file says nothing, and `save` creates it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = || format!("cannot read `{}`", path.display());
+        let mut warnings = Vec::new();
+        let mut text = String::new();
+        let exists = match File::open(path) {
+            Ok(file) => {
+                let mode = file.metadata().io_context(failed)?.mode();
+                if mode & 0o077 != 0 {
+                    warnings.push(format!(
+                        "`{}` can be read by others; run: chmod 600 '{0}'",
+                        path.display()
+                    ));
+                }
+                let mut bytes = Vec::new();
+                file.take(LIMIT_BYTES + 1)
+                    .read_to_end(&mut bytes)
+                    .io_context(failed)?;
+                let fits = bytes.len() as u64 <= LIMIT_BYTES;
+                text = String::from_utf8(bytes)
+                    .ok()
+                    .filter(|_| fits)
+                    .ok_or_else(|| {
+                        Error::new(ErrorKind::Usage, format!("{}: it is not TOML", failed()))
+                            .hint("A TOML file is UTF-8 text of at most 1 MiB.")
+                    })?;
+                true
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(Error::io(failed(), error).with_kind(ErrorKind::Denied)),
+        };
+        let configuration = Configuration::parse(&text, path)?;
+        let document = text.parse::<DocumentMut>().map_err(|error| {
+            Error::new(ErrorKind::Usage, format!("{}: it is not TOML", failed()))
+                .hint(error.message().to_owned())
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            exists,
+            document,
+            configuration,
+            warnings,
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file was there when it was opened.
+    pub fn exists(&self) -> bool {
+        self.exists
+    }
+
+    /// What it says, edits included.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// What a person should know about the file.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Sets `[instance] id`.
+    pub fn set_instance_id(&mut self, id: &str) -> Result<()> {
+        self.edit(|document| {
+            section(document, "instance")?.insert("id", value(id));
+            Ok(())
+        })
+    }
+
+    /// Adds `[repository.<name>]`, or changes its place; the first one becomes the default, as does
+    /// any with `default`.
+    pub fn add_repository(&mut self, name: &str, url: &str, default: bool) -> Result<()> {
+        check_repository_name(name)?;
+        let first = self.configuration.repository.is_empty();
+        self.edit(|document| {
+            let repositories = section(document, "repository")?;
+            repositories.set_implicit(true);
+            let repository = repositories
+                .entry(name)
+                .or_insert_with(|| Item::Table(Table::new()));
+            repository
+                .as_table_like_mut()
+                .ok_or_else(|| not_a_table(&format!("repository.{name}")))?
+                .insert("url", value(url));
+            if default || first {
+                document.insert("default_repository", value(name));
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts the edits on disk for `owner`, in one step.
+    pub fn save(&mut self, owner: Owner) -> Result<()> {
+        let mut text = self.document.to_string();
+        if !self.exists {
+            text = format!("{PREAMBLE}\n{}\n", text.trim());
+        }
+        write_private(&self.path, text.as_bytes(), owner)?;
+        self.exists = true;
+        Ok(())
+    }
+
+    /// An edit that would make the file unreadable changes nothing.
+    fn edit(&mut self, change: impl FnOnce(&mut DocumentMut) -> Result<()>) -> Result<()> {
+        let mut document = self.document.clone();
+        change(&mut document).map_err(|error| error.context(self.path.display()))?;
+        self.configuration = Configuration::parse(&document.to_string(), &self.path)?;
+        self.document = document;
+        Ok(())
+    }
+}
+
+fn section<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut Table> {
+    document
+        .entry(name)
+        .or_insert_with(|| Item::Table(Table::new()))
+        .as_table_mut()
+        .ok_or_else(|| not_a_table(name))
+}
+
+fn not_a_table(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Usage,
+        format!("`{name}` is written in one line and cannot be edited"),
+    )
+    .hint(format!("Write it as a section of its own: [{name}]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn me(directory: &Path) -> Owner {
+        Owner::of(directory).unwrap()
+    }
+
+    #[test]
+    fn comments_and_order_survive_an_edit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("obbackup.toml");
+        let text =
+            "# ours\n\n[database] # pooler\nport = 5433 # direct\n\n[instance]\nname = 'x'\n";
+        std::fs::write(&path, text).unwrap();
+        let mut file = ConfigurationFile::open(&path).unwrap();
+        assert_eq!(file.warnings().len(), 1, "mode 0644 is worth a word");
+        file.set_instance_id("abc").unwrap();
+        file.add_repository("main", "/var/backups", false).unwrap();
+        file.save(me(directory.path())).unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        for kept in [
+            "# ours",
+            "[database] # pooler",
+            "port = 5433 # direct",
+            "name = 'x'",
+        ] {
+            assert!(written.contains(kept), "{written}");
+        }
+        let file = ConfigurationFile::open(&path).unwrap();
+        assert!(file.warnings().is_empty());
+        let configuration = file.configuration();
+        assert_eq!(configuration.instance.id.as_deref(), Some("abc"));
+        assert_eq!(configuration.default_repository.as_deref(), Some("main"));
+        assert_eq!(configuration.repository(None).unwrap().url, "/var/backups");
+    }
+
+    #[test]
+    fn a_new_file_is_private_and_belongs_to_the_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("obbackup.toml");
+        let mut file = ConfigurationFile::open(&path).unwrap();
+        assert!(!file.exists());
+        file.add_repository("main", "/a", false).unwrap();
+        file.add_repository("other", "s3://b/c", false).unwrap();
+        file.save(me(directory.path())).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing temporary is left");
+        let again = ConfigurationFile::open(&path).unwrap();
+        assert_eq!(again.configuration(), file.configuration());
+        assert_eq!(
+            again.configuration().default_repository.as_deref(),
+            Some("main")
+        );
+    }
+
+    #[test]
+    fn a_linked_file_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("real.toml");
+        let link = directory.path().join("obbackup.toml");
+        std::fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut file = ConfigurationFile::open(&link).unwrap();
+        file.set_instance_id("abc").unwrap();
+        file.save(me(directory.path())).unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(std::fs::read_to_string(&real).unwrap().contains("abc"));
+    }
+
+    #[test]
+    fn root_writes_for_the_owner_and_follows_no_link_to_another() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give files away");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner {
+            uid: 65_534,
+            gid: 65_534,
+        };
+        let path = directory.path().join("obbackup.toml");
+        write_private(&path, b"", owner).unwrap();
+        assert_eq!(Owner::of(&path).unwrap(), owner);
+        let foreign = directory.path().join("roots");
+        std::fs::write(&foreign, "kept").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&foreign, &path).unwrap();
+        assert_eq!(
+            write_private(&path, b"", owner).unwrap_err().kind(),
+            ErrorKind::Denied
+        );
+        assert_eq!(std::fs::read(&foreign).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn what_cannot_be_edited_stays_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("obbackup.toml");
+        let text = "instance = { name = 'x' }\n";
+        std::fs::write(&path, text).unwrap();
+        let mut file = ConfigurationFile::open(&path).unwrap();
+        assert_eq!(
+            file.set_instance_id("a").unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert_eq!(
+            file.add_repository("a/b", "/x", true).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert_eq!(
+            file.add_repository("a", "x", true).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        file.save(me(directory.path())).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+}

@@ -1,0 +1,307 @@
+//! The backups of a repository: their manifests, the marks on them and the records of runs.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::Repository;
+use super::identity::Worker;
+use super::lock::Lock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::{BackupId, Manifest};
+use crate::format::record::{Mark, MarkKind, Run};
+use crate::format::{path, sealed};
+use crate::storage::Storage as _;
+
+/// The fewest digits of an id that are taken for one.
+const ID_DIGITS: usize = 4;
+
+/// One backup, as its manifest tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// Its id.
+    pub id: BackupId,
+    /// What it is made of.
+    pub manifest: Manifest,
+    /// Bytes of the manifest.
+    pub manifest_bytes: u64,
+}
+
+/// What lies under `backups/`.
+#[derive(Debug, Clone, Default)]
+pub struct Backups {
+    /// The readable ones, the newest first.
+    pub backups: Vec<Backup>,
+    /// Objects that should be manifests and cannot be read, with the reason.
+    pub damaged: Vec<(String, String)>,
+}
+
+impl Repository {
+    /// Every backup. A damaged manifest does not hide the others.
+    pub fn backups(&self) -> Result<Backups> {
+        let mut found = Backups::default();
+        for object in self.storage().list(path::BACKUPS)? {
+            match self.read_manifest(&object.path) {
+                Ok(backup) => found.backups.push(backup),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incompatible) =>
+                {
+                    found.damaged.push((object.path, error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // By the manifests' times: those in the names are whole seconds. Equal ones by id, so that the
+        // order is the same each time.
+        found
+            .backups
+            .sort_by_key(|backup| (Reverse(backup.manifest.finished_at), backup.id));
+        Ok(found)
+    }
+
+    fn read_manifest(&self, path: &str) -> Result<Backup> {
+        let Some((time, id)) = path::parse_manifest(path) else {
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                "it has not the name of a manifest",
+            ));
+        };
+        let bytes = self.storage().read(path)?;
+        let manifest = Manifest::decode(&id, &bytes)?;
+        if manifest.finished_at.timestamp() != time.timestamp() {
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                "the time in its name is not its own",
+            ));
+        }
+        Ok(Backup {
+            id,
+            manifest,
+            manifest_bytes: bytes.len() as u64,
+        })
+    }
+
+    /// The backup that `text` names: the first digits of an id (at least four), or `latest`, which is the
+    /// newest complete one of `instance`, or of any where that is `None`.
+    pub fn resolve(&self, text: &str, instance: Option<&str>) -> Result<Backup> {
+        if text == "latest" {
+            return self.latest(instance);
+        }
+        let known = Utc::now();
+        let digits = text.len() >= ID_DIGITS
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if !digits {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("`{text}` is not the id of a backup"),
+            )
+            .hint("Give at least four digits of an id that `obbackup list` shows, or `latest`."));
+        }
+        let mut matches: Vec<(String, DateTime<Utc>, BackupId)> = Vec::new();
+        for object in self.storage().list(path::BACKUPS)? {
+            if let Some((time, id)) = path::parse_manifest(&object.path)
+                && id.to_hex().starts_with(text)
+            {
+                matches.push((object.path, time, id));
+            }
+        }
+        match matches.as_slice() {
+            [] => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("no backup `{text}` in `{}`", self.storage().location()),
+            )
+            .hint("`obbackup list --all-instances` shows those that are there.")),
+            [(path, ..)] => self.read_manifest(path).map_err(|error| {
+                error.context(format!("backup `{text}` cannot be used: `{path}`"))
+            }),
+            several => {
+                let names: Vec<_> = several
+                    .iter()
+                    .map(|(_, time, id)| {
+                        format!(
+                            "{} ({})",
+                            &id.to_hex()[..16],
+                            crate::format::age(known, *time)
+                        )
+                    })
+                    .collect();
+                Err(Error::new(
+                    ErrorKind::Usage,
+                    format!(
+                        "`{text}` names {} backups: {}",
+                        several.len(),
+                        names.join(", ")
+                    ),
+                )
+                .hint("Give more digits of the id."))
+            }
+        }
+    }
+
+    fn latest(&self, instance: Option<&str>) -> Result<Backup> {
+        let found = self.backups()?;
+        let latest = found.backups.into_iter().find(|backup| {
+            backup.manifest.status == crate::format::manifest::Status::Good
+                && instance.is_none_or(|id| backup.manifest.instance.id == id)
+        });
+        latest.ok_or_else(|| {
+            let error = Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "no complete backup{} in `{}`",
+                    if instance.is_some() {
+                        " of this instance"
+                    } else {
+                        ""
+                    },
+                    self.storage().location()
+                ),
+            );
+            match found.damaged.first() {
+                Some((path, reason)) => error.hint(format!("`{path}` is damaged: {reason}.")),
+                None => error.hint("`obbackup list --all-instances` shows what is there."),
+            }
+        })
+    }
+
+    /// Makes a backup exist: the single write after which it is there. Everything that it refers to must
+    /// be durable already.
+    pub fn commit(&self, manifest: &Manifest, lock: &Lock) -> Result<BackupId> {
+        let (id, bytes) = manifest.encode()?;
+        // The last moment at which somebody else could have taken the lock and removed what we refer to.
+        lock.check()?;
+        self.storage()
+            .create(&path::manifest(manifest.finished_at, &id), &bytes)?;
+        Ok(id)
+    }
+
+    /// Takes a backup out of existence. Its mark is written first: a manifest that is gone without one
+    /// was lost, not deleted.
+    pub fn delete_backup(&self, backup: &Backup, lock: &Lock) -> Result<()> {
+        self.mark(backup.id, MarkKind::Deleted)?;
+        lock.check()?;
+        self.storage()
+            .delete(&path::manifest(backup.manifest.finished_at, &backup.id))
+    }
+
+    /// Writes down what was learnt of a backup.
+    pub fn mark(&self, backup: BackupId, kind: MarkKind) -> Result<()> {
+        let mark = Mark {
+            backup,
+            kind,
+            at: Utc::now(),
+            by: Worker::this().name(),
+        };
+        let bytes = sealed::seal(&mark)?;
+        match self
+            .storage()
+            .create(&path::mark(&backup, kind.word(), mark.at), &bytes)
+        {
+            // Said twice within a second.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The marks of every backup. Those that cannot be read are left out: `verify` names them.
+    pub fn marks(&self) -> Result<HashMap<BackupId, Vec<Mark>>> {
+        let mut marks: HashMap<BackupId, Vec<Mark>> = HashMap::new();
+        for object in self.storage().list(path::MARKS)? {
+            if let Ok(mark) = sealed::unseal::<Mark>(&self.storage().read(&object.path)?) {
+                marks.entry(mark.backup).or_default().push(mark);
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Writes down how a run ended.
+    pub fn record(&self, run: &Run) -> Result<()> {
+        self.storage()
+            .create(&path::run(run.started_at, &run.id), &sealed::seal(run)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Compression;
+    use crate::format::manifest::{BackupType, InstanceIdentity, Statistics, Status};
+    use crate::format::record::LeaseMode;
+    use crate::storage::memory::Memory;
+    use std::sync::Arc;
+
+    pub(crate) fn manifest(instance: &str, second: i64) -> Manifest {
+        Manifest {
+            format: 1,
+            tool: "0".to_owned(),
+            backup_type: BackupType::Manual,
+            status: Status::Good,
+            label: None,
+            pinned: false,
+            started_at: DateTime::from_timestamp(second, 0).unwrap(),
+            finished_at: DateTime::from_timestamp(second + 1, 500).unwrap(),
+            parent: None,
+            run: "run".to_owned(),
+            instance: InstanceIdentity {
+                id: instance.to_owned(),
+                name: "openbravo".to_owned(),
+                host: "host".to_owned(),
+                source_path: "/opt/openbravo".to_owned(),
+                openbravo_version: None,
+                modules: Vec::new(),
+            },
+            database: None,
+            files: Vec::new(),
+            statistics: Statistics::default(),
+            warnings: Vec::new(),
+            indexes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn backups_are_listed_newest_first_and_found_by_their_first_digits() {
+        let repository = Repository::init(Arc::new(Memory::default()), Compression::Zstd).unwrap();
+        let lock = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+        let old = repository
+            .commit(&manifest("one", 1_000_000), &lock)
+            .unwrap();
+        let new = repository
+            .commit(&manifest("two", 2_000_000), &lock)
+            .unwrap();
+        let listed = repository.backups().unwrap();
+        assert_eq!(
+            listed
+                .backups
+                .iter()
+                .map(|backup| backup.id)
+                .collect::<Vec<_>>(),
+            [new, old]
+        );
+        assert_eq!(repository.resolve("latest", None).unwrap().id, new);
+        assert_eq!(repository.resolve("latest", Some("one")).unwrap().id, old);
+        assert_eq!(
+            repository.resolve(&old.to_hex()[..8], None).unwrap().id,
+            old
+        );
+        for (text, kind) in [
+            ("latest", ErrorKind::NotFound),
+            ("ffff0000", ErrorKind::NotFound),
+            ("abc", ErrorKind::Usage),
+            ("../x", ErrorKind::Usage),
+        ] {
+            assert_eq!(
+                repository.resolve(text, Some("three")).unwrap_err().kind(),
+                kind,
+                "{text}"
+            );
+        }
+        let backup = repository.resolve("latest", Some("two")).unwrap();
+        repository.delete_backup(&backup, &lock).unwrap();
+        assert_eq!(repository.backups().unwrap().backups.len(), 1);
+        assert_eq!(repository.marks().unwrap()[&new][0].kind, MarkKind::Deleted);
+    }
+}

@@ -1,0 +1,348 @@
+//! The lock: leases that are renewed while their holder lives and lapse by themselves when it does not.
+//!
+//! A lease is taken in three steps: look for a conflict, write one's own, look again. Two that write at
+//! the same time both see the other at the second look; then the younger withdraws at once, and the older
+//! waits for that, and withdraws too if it does not happen. So at worst both give up, never both go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+
+use super::Repository;
+use super::identity::{self, Worker};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::record::{Lease, LeaseMode};
+use crate::format::{id, path, sealed};
+use crate::storage::Storage;
+
+/// How long a lease is good without being renewed.
+const LEASE: Duration = Duration::from_mins(10);
+/// How often it is renewed: a storage may be gone for several of these.
+const HEARTBEAT: Duration = Duration::from_mins(1);
+/// How long the older of two waits for the younger to withdraw.
+const WITHDRAWAL: Duration = Duration::from_secs(3);
+
+/// How often giving a lease back is tried.
+const DELETE_TRIES: u32 = 3;
+
+/// A lease that is held; given back when dropped.
+pub struct Lock {
+    storage: Arc<dyn Storage>,
+    lease: Lease,
+    lost: Arc<AtomicBool>,
+    stop: Option<Sender<()>>,
+    heartbeat: Option<JoinHandle<()>>,
+}
+
+impl Repository {
+    /// Takes a lease. `Locked` where another one excludes it; the message names who holds that.
+    pub fn lock(&self, mode: LeaseMode, instance: &str, purpose: &str) -> Result<Lock> {
+        let now = Utc::now();
+        let worker = Worker::this();
+        let lease = Lease {
+            id: id::random_id(16)?,
+            mode,
+            instance: instance.to_owned(),
+            purpose: purpose.to_owned(),
+            host: worker.host.clone(),
+            user: worker.user.clone(),
+            pid: worker.pid,
+            process_started: worker.process_started,
+            boot: worker.boot.clone(),
+            acquired_at: now,
+            expires_at: now + LEASE,
+        };
+        if let Some(holder) = self.conflicts(&lease, worker)?.first() {
+            return Err(self.locked(holder));
+        }
+        // Held before it is written: a create that fails may have had its effect, and dropping the lock
+        // clears it away, whatever happens from here on.
+        let lock = Lock::hold(self.storage.clone(), lease)?;
+        self.storage
+            .create(&path::lease(&lock.lease.id), &sealed::seal(&lock.lease)?)?;
+        let seen = Instant::now();
+        loop {
+            let conflicts = self.conflicts(&lock.lease, worker)?;
+            let Some(holder) = conflicts.first() else {
+                return Ok(lock);
+            };
+            let older = (holder.acquired_at, &holder.id) < (lock.lease.acquired_at, &lock.lease.id);
+            if older || seen.elapsed() > WITHDRAWAL {
+                return Err(self.locked(holder));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The leases that are held now; lapsed ones and those of dead processes are not among them.
+    pub fn leases(&self) -> Result<Vec<Lease>> {
+        let worker = Worker::this();
+        Ok(self
+            .read_leases()?
+            .into_iter()
+            .filter(|lease| is_live(lease, worker, Utc::now()))
+            .collect())
+    }
+
+    fn read_leases(&self) -> Result<Vec<Lease>> {
+        let mut leases = Vec::new();
+        for object in self.storage.list(path::LOCKS)? {
+            match self.storage.read(&object.path) {
+                // A lease that cannot be read says nothing of its holder. It was written whole, so it was damaged
+                // since; its holder, if alive, renews it within a minute.
+                Ok(bytes) => leases.extend(sealed::unseal::<Lease>(&bytes).ok()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(leases)
+    }
+
+    /// The live leases that exclude `mine`, oldest first. What a dead process left is cleared away.
+    fn conflicts(&self, mine: &Lease, worker: &Worker) -> Result<Vec<Lease>> {
+        let mut conflicts = Vec::new();
+        for lease in self.read_leases()? {
+            if lease.id == mine.id {
+                continue;
+            }
+            if !is_live(&lease, worker, Utc::now()) {
+                self.storage.delete(&path::lease(&lease.id))?;
+            } else if excludes(mine, &lease) {
+                conflicts.push(lease);
+            }
+        }
+        conflicts.sort_by(|left, right| {
+            (left.acquired_at, &left.id).cmp(&(right.acquired_at, &right.id))
+        });
+        Ok(conflicts)
+    }
+
+    fn locked(&self, holder: &Lease) -> Error {
+        Error::new(
+            ErrorKind::Locked,
+            format!(
+                "the repository `{}` is in use: {} by {}@{} (process {}) since {}",
+                self.storage.location(),
+                holder.purpose,
+                holder.user,
+                holder.host,
+                holder.pid,
+                holder.acquired_at.format("%Y-%m-%d %H:%M:%S UTC"),
+            ),
+        )
+        .hint(
+            "Wait for it to end. If its process has died, the lock lapses by itself within ten minutes.",
+        )
+    }
+}
+
+fn excludes(mine: &Lease, other: &Lease) -> bool {
+    match (mine.mode, other.mode) {
+        (LeaseMode::Write, LeaseMode::Write) => mine.instance == other.instance,
+        _ => true,
+    }
+}
+
+/// Whether the holder may still be at work.
+fn is_live(lease: &Lease, worker: &Worker, now: DateTime<Utc>) -> bool {
+    // On this host and boot the process table tells of a death at once. A living process may have failed to
+    // give its lease back, so that the time decides there too.
+    let here = lease.host == worker.host && lease.boot == worker.boot;
+    let dead = here && identity::process_started(lease.pid) != Some(lease.process_started);
+    !dead && now < lease.expires_at
+}
+
+impl Lock {
+    fn hold(storage: Arc<dyn Storage>, lease: Lease) -> Result<Self> {
+        let (stop, stopped) = bounded::<()>(0);
+        let lost = Arc::new(AtomicBool::new(false));
+        let heartbeat = {
+            let (storage, mut lease, lost) = (storage.clone(), lease.clone(), lost.clone());
+            std::thread::Builder::new()
+                .name("obbackup-lease".to_owned())
+                .spawn(move || {
+                    while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
+                        // Whoever found the lease lapsed has cleared it away, and holds the lock now; writing it
+                        // again would make two holders.
+                        let now = Utc::now();
+                        let cleared = storage.read(&path::lease(&lease.id)).err();
+                        if now >= lease.expires_at
+                            || cleared.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+                        {
+                            lost.store(true, Ordering::SeqCst);
+                            return;
+                        }
+                        let renewed = Lease {
+                            expires_at: now + LEASE,
+                            ..lease.clone()
+                        };
+                        let written = sealed::seal(&renewed)
+                            .and_then(|bytes| storage.replace(&path::lease(&lease.id), &bytes));
+                        // A renewal that failed is tried again at the next beat.
+                        if written.is_ok() {
+                            lease = renewed;
+                        }
+                    }
+                })
+                .map_err(|error| Error::io("cannot start a thread", error))?
+        };
+        Ok(Self {
+            storage,
+            lease,
+            lost,
+            stop: Some(stop),
+            heartbeat: Some(heartbeat),
+        })
+    }
+
+    /// An error once the lease lapsed or was cleared away: somebody else may hold the lock.
+    ///
+    /// Asks the storage: to be called before what must not happen beside another holder.
+    pub fn check(&self) -> Result<()> {
+        let lapsed = self.lost.load(Ordering::SeqCst)
+            || match self.storage.read(&path::lease(&self.lease.id)) {
+                Ok(_) => false,
+                Err(error) if error.kind() == ErrorKind::NotFound => true,
+                Err(error) => return Err(error),
+            };
+        if lapsed {
+            return Err(Error::new(
+                ErrorKind::Locked,
+                format!(
+                    "the lock on `{}` lapsed: this machine slept, or the storage could not be written for {} minutes",
+                    self.storage.location(),
+                    LEASE.as_secs() / 60
+                ),
+            )
+            .hint("Check the storage and the connection to it, then run the command again."));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The heartbeat first: it must not write the lease again after it was deleted.
+        self.stop.take();
+        if let Some(heartbeat) = self.heartbeat.take() {
+            let _ = heartbeat.join();
+        }
+        // Nobody is left to tell of a failure; then the lease lapses by itself.
+        for _ in 0..DELETE_TRIES {
+            if self.storage.delete(&path::lease(&self.lease.id)).is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Compression;
+    use crate::storage::memory::Memory;
+
+    fn repository() -> Repository {
+        Repository::init(Arc::new(Memory::default()), Compression::Zstd).unwrap()
+    }
+
+    fn foreign(repository: &Repository, change: impl Fn(&mut Lease)) {
+        let lock = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+        let mut lease = lock.lease.clone();
+        lease.id = "ffff".to_owned();
+        change(&mut lease);
+        drop(lock);
+        repository
+            .storage
+            .create(&path::lease("ffff"), &sealed::seal(&lease).unwrap())
+            .unwrap();
+    }
+
+    #[test]
+    fn one_writer_an_instance_and_nobody_beside_an_exclusive_one() {
+        let repository = repository();
+        let first = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+        let second = repository
+            .lock(LeaseMode::Write, "one", "backup")
+            .err()
+            .unwrap();
+        assert_eq!(second.kind(), ErrorKind::Locked);
+        assert!(
+            second
+                .to_string()
+                .contains(&format!("process {}", std::process::id()))
+        );
+        let other = repository.lock(LeaseMode::Write, "two", "backup").unwrap();
+        assert!(
+            repository
+                .lock(LeaseMode::Exclusive, "three", "delete")
+                .is_err()
+        );
+        assert_eq!(repository.leases().unwrap().len(), 2);
+        drop((first, other));
+        let exclusive = repository
+            .lock(LeaseMode::Exclusive, "three", "delete")
+            .unwrap();
+        assert!(repository.lock(LeaseMode::Write, "one", "backup").is_err());
+        exclusive.check().unwrap();
+        drop(exclusive);
+        assert_eq!(repository.storage.list(path::LOCKS).unwrap(), []);
+    }
+
+    #[test]
+    fn of_many_at_once_never_two_go_on() {
+        let repository = repository();
+        for _ in 0..20 {
+            let inside = std::sync::atomic::AtomicU32::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        if let Ok(lock) = repository.lock(LeaseMode::Write, "one", "backup") {
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                            std::thread::sleep(Duration::from_millis(5));
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            drop(lock);
+                        }
+                    });
+                }
+            });
+        }
+        assert_eq!(repository.storage.list(path::LOCKS).unwrap(), []);
+    }
+
+    #[test]
+    fn a_holder_whose_lease_was_cleared_away_is_told() {
+        let repository = repository();
+        let lock = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+        lock.check().unwrap();
+        repository
+            .storage
+            .delete(&path::lease(&lock.lease.id))
+            .unwrap();
+        assert_eq!(lock.check().unwrap_err().kind(), ErrorKind::Locked);
+    }
+
+    #[test]
+    fn the_lease_of_a_dead_process_is_cleared_away() {
+        let repository = repository();
+        foreign(&repository, |lease| lease.process_started += 1);
+        repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+    }
+
+    #[test]
+    fn on_another_host_the_lease_holds_until_it_lapses() {
+        let repository = repository();
+        foreign(&repository, |lease| lease.host = "elsewhere".to_owned());
+        assert!(repository.lock(LeaseMode::Write, "one", "backup").is_err());
+        repository.storage.delete(&path::lease("ffff")).unwrap();
+        foreign(&repository, |lease| {
+            lease.host = "elsewhere".to_owned();
+            lease.expires_at = Utc::now() - Duration::from_secs(1);
+        });
+        repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+    }
+}

@@ -1,0 +1,288 @@
+//! Adding to a repository: new chunks into packs, packs to the storage, then the index.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::Repository;
+use super::chunks::ChunkMap;
+use crate::chunk::ChunkSink;
+use crate::codec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::id::{ChunkId, Digest256};
+use crate::format::index::{Index, PackContent};
+use crate::format::pack::PackBuilder;
+use crate::format::path;
+use crate::format::record::Chunkers;
+use crate::storage::Storage;
+
+/// A pack is closed when it has this many bytes; with one chunk more it stays below 32 MiB.
+const PACK_BYTES: u64 = 16 << 20;
+/// Packs on their way at once: while one waits for its fsync another is written.
+const UPLOADS: usize = 2;
+/// After so many packs their index is written, so that an interrupted backup's work is found by the next.
+const PACKS_PER_INDEX: usize = 32;
+
+/// Takes chunks from many threads and keeps those that are new.
+pub struct Writer {
+    repository: Repository,
+    known: ChunkMap,
+    state: Mutex<State>,
+    shared: Arc<Shared>,
+    packs: Option<Sender<PackBuilder>>,
+    uploads: Vec<JoinHandle<()>>,
+    new_bytes: AtomicU64,
+    notes: Vec<String>,
+}
+
+#[derive(Default)]
+struct State {
+    /// New in this run, stored or about to be.
+    new: HashSet<ChunkId>,
+    open: PackBuilder,
+}
+
+/// What the uploading threads work on.
+struct Shared {
+    storage: Arc<dyn Storage>,
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    unindexed: Vec<PackContent>,
+    indexes: Vec<Digest256>,
+    /// Indexes whose content the next one takes over.
+    supersedes: Vec<Digest256>,
+    stored_bytes: u64,
+    failure: Option<Error>,
+}
+
+/// What a writer added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Plain bytes that were new.
+    pub new_bytes: u64,
+    /// Bytes of the objects that hold them: packs and indexes.
+    pub stored_bytes: u64,
+    /// The index objects written.
+    pub indexes: Vec<Digest256>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A thread that panicked has left whole values behind: every change below is one push or one store.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Repository {
+    /// Begins to add. The caller holds a lease.
+    ///
+    /// Chunks in packs that are gone or cut short count as absent, so that this backup heals what it
+    /// needs; packs that no index describes are described anew.
+    pub fn writer(&self) -> Result<Writer> {
+        let mut indexes = self.read_indexes()?;
+        let listed = self.storage.list(path::PACKS)?;
+        let mut outcome = Outcome::default();
+        let mut notes = Vec::new();
+        for content in self.recover_packs(&indexes.chunks, &listed)? {
+            indexes.chunks.add(&content);
+            outcome.unindexed.push(content);
+        }
+        indexes.chunks.keep_present(&listed);
+        for (damaged, reason) in indexes.damaged {
+            notes.push(format!(
+                "`{damaged}` is damaged ({reason}); its packs are described anew"
+            ));
+            outcome.supersedes.extend(path::parse_index(&damaged));
+        }
+        let shared = Arc::new(Shared {
+            storage: self.storage.clone(),
+            outcome: Mutex::new(outcome),
+        });
+        let (packs, incoming) = bounded::<PackBuilder>(0);
+        let mut uploads = Vec::new();
+        for number in 0..UPLOADS {
+            let (shared, incoming) = (shared.clone(), incoming.clone());
+            uploads.push(
+                std::thread::Builder::new()
+                    .name(format!("obbackup-upload-{number}"))
+                    .spawn(move || {
+                        for pack in incoming {
+                            if let Err(error) = shared.upload(pack) {
+                                lock(&shared.outcome).failure.get_or_insert(error);
+                            }
+                        }
+                    })
+                    .map_err(|error| Error::io("cannot start a thread", error))?,
+            );
+        }
+        Ok(Writer {
+            repository: self.clone(),
+            known: indexes.chunks,
+            state: Mutex::default(),
+            shared,
+            packs: Some(packs),
+            uploads,
+            new_bytes: AtomicU64::new(0),
+            notes,
+        })
+    }
+}
+
+impl Shared {
+    fn upload(&self, pack: PackBuilder) -> Result<()> {
+        if lock(&self.outcome).failure.is_some() {
+            return Ok(());
+        }
+        let (content, bytes) = pack.finish()?;
+        self.create(&path::pack(&content.id), &bytes)?;
+        let due = {
+            let mut outcome = lock(&self.outcome);
+            outcome.stored_bytes += content.bytes;
+            outcome.unindexed.push(content);
+            outcome.unindexed.len() >= PACKS_PER_INDEX
+        };
+        if due {
+            self.write_index()?;
+        }
+        Ok(())
+    }
+
+    /// Describes the packs that no index describes yet; they are on the storage already.
+    fn write_index(&self) -> Result<()> {
+        let index = {
+            let mut outcome = lock(&self.outcome);
+            let mut packs = std::mem::take(&mut outcome.unindexed);
+            packs.sort_by_key(|pack| pack.id);
+            Index {
+                supersedes: std::mem::take(&mut outcome.supersedes),
+                packs,
+            }
+        };
+        if index.packs.is_empty() && index.supersedes.is_empty() {
+            return Ok(());
+        }
+        let (id, bytes) = index.encode()?;
+        self.create(&path::index(&id), &bytes)?;
+        let mut outcome = lock(&self.outcome);
+        outcome.stored_bytes += bytes.len() as u64;
+        outcome.indexes.push(id);
+        Ok(())
+    }
+
+    /// An object that is named by its content and is there already needs no second writing.
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        match self.storage.create(path, bytes) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                // It could have been cut short since it was written.
+                if self.storage.read(path)? == bytes {
+                    return Ok(());
+                }
+                self.storage.replace(path, bytes)
+            }
+            result => result,
+        }
+    }
+
+    fn failure(&self) -> Result<()> {
+        match &lock(&self.outcome).failure {
+            None => Ok(()),
+            Some(error) => Err(error.duplicate()),
+        }
+    }
+}
+
+impl Writer {
+    /// What was found to be wrong with the repository at the beginning and is being mended.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Closes the last pack and writes the index. After this everything put is found again.
+    pub fn finish(mut self) -> Result<Written> {
+        let last = std::mem::take(&mut lock(&self.state).open);
+        if !last.is_empty() {
+            self.send(last)?;
+        }
+        self.join();
+        self.shared.failure()?;
+        self.shared.write_index()?;
+        let outcome = lock(&self.shared.outcome);
+        Ok(Written {
+            new_bytes: self.new_bytes.load(Ordering::Relaxed),
+            stored_bytes: outcome.stored_bytes,
+            indexes: outcome.indexes.clone(),
+        })
+    }
+
+    /// The repository that is written.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    fn send(&self, pack: PackBuilder) -> Result<()> {
+        let sent = self
+            .packs
+            .as_ref()
+            .is_some_and(|packs| packs.send(pack).is_ok());
+        if sent {
+            Ok(())
+        } else {
+            Err(Error::new(
+                ErrorKind::Failure,
+                "the writing threads have ended",
+            ))
+        }
+    }
+
+    fn join(&mut self) {
+        self.packs.take();
+        for upload in self.uploads.drain(..) {
+            if upload.join().is_err() {
+                let error = Error::new(ErrorKind::Failure, "a writing thread ended unexpectedly");
+                lock(&self.shared.outcome).failure.get_or_insert(error);
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Given up without `finish`: what is uploaded stays as packs that nothing refers to.
+        self.join();
+    }
+}
+
+impl ChunkSink for Writer {
+    fn put(&self, plain: &[u8]) -> Result<ChunkId> {
+        self.shared.failure()?;
+        let id = ChunkId::of(plain);
+        if self.known.contains(&id) || !lock(&self.state).new.insert(id) {
+            return Ok(id);
+        }
+        // Outside of the lock: this is the work that all cores share.
+        let (codec, stored) = codec::encode(plain, self.repository.header().compression)?;
+        self.new_bytes
+            .fetch_add(plain.len() as u64, Ordering::Relaxed);
+        let full = {
+            let mut state = lock(&self.state);
+            state.open.add(id, codec, &stored, plain.len() as u64)?;
+            (state.open.stored_bytes() >= PACK_BYTES).then(|| std::mem::take(&mut state.open))
+        };
+        if let Some(pack) = full {
+            self.send(pack)?;
+        }
+        Ok(id)
+    }
+
+    fn has(&self, id: &ChunkId) -> bool {
+        self.known.contains(id) || lock(&self.state).new.contains(id)
+    }
+
+    fn chunkers(&self) -> Chunkers {
+        self.repository.header().chunker
+    }
+}

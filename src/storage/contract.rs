@@ -1,0 +1,149 @@
+//! The conformance suite: what the contract says, as checks that every storage and wrapper must pass.
+
+use super::{Object, Storage};
+use crate::error::ErrorKind;
+
+/// Runs every check; the storage must be empty.
+pub fn holds(storage: &dyn Storage) {
+    empty_at_first(storage);
+    what_is_created_is_read(storage);
+    creates_once(storage);
+    one_of_many_creates_wins(storage);
+    replaces(storage);
+    ranges_are_exact(storage);
+    lists_in_order_by_prefix(storage);
+    deletes_what_is_there_and_what_is_not(storage);
+    refuses_bad_paths(storage);
+    many_at_once(storage);
+    assert!(!storage.location().is_empty());
+    if let Some(space) = storage.space().unwrap() {
+        assert!(space.total_bytes >= space.free_bytes && space.total_bytes > 0);
+    }
+}
+
+fn kind<T: std::fmt::Debug>(result: crate::error::Result<T>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+fn empty_at_first(storage: &dyn Storage) {
+    assert_eq!(storage.list("").unwrap(), []);
+    assert_eq!(kind(storage.read("x")), ErrorKind::NotFound);
+    assert_eq!(kind(storage.read_range("x", 0..1)), ErrorKind::NotFound);
+}
+
+fn what_is_created_is_read(storage: &dyn Storage) {
+    for (path, bytes) in [
+        ("created/empty", vec![]),
+        ("created/large", vec![7; 3 << 20]),
+    ] {
+        storage.create(path, &bytes).unwrap();
+        assert!(storage.read(path).unwrap() == bytes);
+    }
+}
+
+fn creates_once(storage: &dyn Storage) {
+    storage.create("once", b"first").unwrap();
+    assert_eq!(
+        kind(storage.create("once", b"second")),
+        ErrorKind::AlreadyExists
+    );
+    assert_eq!(storage.read("once").unwrap(), b"first");
+}
+
+fn one_of_many_creates_wins(storage: &dyn Storage) {
+    for round in 0..20 {
+        let path = format!("race/{round}");
+        let winners: Vec<u8> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8u8)
+                .map(|number| {
+                    let path = &path;
+                    scope.spawn(move || {
+                        storage
+                            .create(path, &[number; 1000])
+                            .is_ok()
+                            .then_some(number)
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        assert_eq!(storage.read(&path).unwrap(), [winners[0]; 1000]);
+    }
+}
+
+fn replaces(storage: &dyn Storage) {
+    storage.replace("lease", b"one").unwrap();
+    storage.replace("lease", b"two").unwrap();
+    assert_eq!(storage.read("lease").unwrap(), b"two");
+    storage.delete("lease").unwrap();
+    storage.create("lease", b"three").unwrap();
+    assert_eq!(storage.read("lease").unwrap(), b"three");
+}
+
+fn ranges_are_exact(storage: &dyn Storage) {
+    storage.create("ranges", b"0123456789").unwrap();
+    assert_eq!(storage.read_range("ranges", 2..5).unwrap(), b"234");
+    assert_eq!(storage.read_range("ranges", 0..10).unwrap(), b"0123456789");
+    assert_eq!(storage.read_range("ranges", 10..10).unwrap(), b"");
+    for range in [5..11, 11..12, 0..u64::MAX] {
+        assert!(
+            storage.read_range("ranges", range.clone()).is_err(),
+            "{range:?}"
+        );
+    }
+}
+
+fn lists_in_order_by_prefix(storage: &dyn Storage) {
+    for path in ["l/b/2", "l/a", "l/b/1", "l/b.x", "l/c", "lx"] {
+        storage.create(path, path.as_bytes()).unwrap();
+    }
+    let paths = |prefix: &str| -> Vec<String> {
+        let objects: Vec<Object> = storage.list(prefix).unwrap();
+        assert!(
+            objects
+                .iter()
+                .all(|object| object.bytes == object.path.len() as u64)
+        );
+        objects.into_iter().map(|object| object.path).collect()
+    };
+    assert_eq!(paths("l/"), ["l/a", "l/b.x", "l/b/1", "l/b/2", "l/c"]);
+    assert_eq!(paths("l/b"), ["l/b.x", "l/b/1", "l/b/2"]);
+    assert_eq!(paths("l/b/"), ["l/b/1", "l/b/2"]);
+    assert_eq!(paths("lx"), ["lx"]);
+    assert_eq!(paths("nothing/"), [""; 0]);
+}
+
+fn deletes_what_is_there_and_what_is_not(storage: &dyn Storage) {
+    storage.create("deleted", b"x").unwrap();
+    storage.delete("deleted").unwrap();
+    storage.delete("deleted").unwrap();
+    assert_eq!(kind(storage.read("deleted")), ErrorKind::NotFound);
+    assert_eq!(storage.list("deleted").unwrap(), []);
+    storage.create("deleted", b"again").unwrap();
+}
+
+fn refuses_bad_paths(storage: &dyn Storage) {
+    for path in ["", "/x", "../x", "a/../b", "a//b", ".x"] {
+        assert!(storage.create(path, b"x").is_err(), "{path:?}");
+        assert!(storage.replace(path, b"x").is_err(), "{path:?}");
+    }
+}
+
+fn many_at_once(storage: &dyn Storage) {
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let path = format!("many/{number}/{round}");
+                    storage.create(&path, path.as_bytes()).unwrap();
+                    assert_eq!(storage.read(&path).unwrap(), path.as_bytes());
+                }
+            });
+        }
+    });
+    assert_eq!(storage.list("many/").unwrap().len(), 80);
+}

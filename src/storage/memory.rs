@@ -1,0 +1,101 @@
+//! A storage in memory: the shortest implementation of the contract, for tests.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Object, Space, Storage, check_path, range_error};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Objects in a map; gone with it.
+#[derive(Default)]
+pub struct Memory {
+    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Memory {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, path: &str, use_it: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+        check_path(path)?;
+        match self.objects().get(path) {
+            Some(bytes) => use_it(bytes),
+            None => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("no object `{path}`"),
+            )),
+        }
+    }
+}
+
+impl Storage for Memory {
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        check_path(path)?;
+        let mut objects = self.objects();
+        if objects.contains_key(path) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("`{path}` is there already"),
+            ));
+        }
+        objects.insert(path.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        check_path(path)?;
+        self.objects().insert(path.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        self.with(path, |bytes| Ok(bytes.to_vec()))
+    }
+
+    fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        self.with(path, |bytes| {
+            let part = usize::try_from(range.start)
+                .ok()
+                .zip(usize::try_from(range.end).ok())
+                .and_then(|(start, end)| bytes.get(start..end));
+            part.map(<[u8]>::to_vec)
+                .ok_or_else(|| range_error(path, &range, bytes.len() as u64))
+        })
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        let objects = self.objects();
+        Ok(objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(prefix))
+            .map(|(path, bytes)| Object {
+                path: path.clone(),
+                bytes: bytes.len() as u64,
+            })
+            .collect())
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        check_path(path)?;
+        self.objects().remove(path);
+        Ok(())
+    }
+
+    fn space(&self) -> Result<Option<Space>> {
+        Ok(None)
+    }
+
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn keeps_the_contract() {
+        super::super::contract::holds(&super::Memory::default());
+    }
+}

@@ -27,6 +27,11 @@ pub(super) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// In memory where that can be: how fast a disk makes files is not always what is asked.
+pub(super) fn fast_scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| scratch())
+}
+
 /// The bundle of a file.
 pub(super) fn bundle_of(entry: &FileEntry) -> Option<InBundle> {
     match &entry.node {
@@ -267,8 +272,7 @@ fn each_bundle_is_decoded_once() {
 
 #[test]
 fn a_hundred_thousand_files_come_back() {
-    // In memory where that can be: how fast a disk makes files is not what is asked.
-    let scratch = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| scratch());
+    let scratch = fast_scratch();
     let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
     for directory in 0..100 {
         let path = from.join(format!("d{directory}"));

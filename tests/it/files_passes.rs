@@ -12,7 +12,7 @@ use super::files::scratch;
 use crate::support::tree::{Store, noise};
 
 /// Two passes over `root` as a backup makes them, with `between` in their middle.
-fn two_passes(store: &Store, root: &Path, between: impl FnOnce()) -> FilesCapture {
+pub(super) fn two_passes(store: &Store, root: &Path, between: impl FnOnce()) -> FilesCapture {
     let options = CaptureOptions::default();
     let rules = Exclusions::none();
     let (_, mut first) = capture_aside(root, &rules, None, options, store, &Silent).unwrap();

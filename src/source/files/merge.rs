@@ -45,8 +45,8 @@ pub(super) enum Slot {
 /// Small files that become one bundle.
 struct Window {
     members: Vec<Member>,
-    /// For each member its entry, as long as all are unchanged and of one bundle.
-    unchanged: Option<Vec<FileEntry>>,
+    /// The entries of those that are unchanged.
+    unchanged: Vec<FileEntry>,
     slots: usize,
     answer: Sender<Result<Vec<Outcome>>>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Merge<'a, 'p, S: ?Sized> {
     directories: Directories,
     window: Option<Window>,
     gathered_bytes: u64,
-    /// Bundles of the parent of which a member is no longer what it was.
+    /// Bundles of the parent of which a member is no longer what or where it was.
     broken: HashSet<ChunkId>,
     /// The first name of each file that has more, and how many were not met yet.
     links: HashMap<Linked, (Vec<u8>, u64)>,
@@ -463,21 +463,14 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
             self.send(Slot::Bundle(outcomes))?;
             self.window = Some(Window {
                 members: Vec::new(),
-                unchanged: Some(Vec::new()),
+                unchanged: Vec::new(),
                 slots: 0,
                 answer,
             });
         }
         if let Some(window) = &mut self.window {
             window.members.push(member);
-            match unchanged {
-                Some(entry) => {
-                    if let Some(entries) = &mut window.unchanged {
-                        entries.push(entry);
-                    }
-                }
-                None => window.unchanged = None,
-            }
+            window.unchanged.extend(unchanged);
         }
         self.send(Slot::Member)
     }
@@ -486,7 +479,6 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
     /// else has the files read.
     fn close_window(&mut self) -> Result<()> {
         self.gathered_bytes = 0;
-        let broken = std::mem::take(&mut self.broken);
         let Some(window) = self.window.take() else {
             return Ok(());
         };
@@ -496,9 +488,9 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
             answer,
             ..
         } = window;
-        if let Some(entries) = unchanged
-            && let Some(bundle) = common_bundle(&entries)
-            && !broken.contains(&bundle)
+        if unchanged.len() == members.len()
+            && let Some(bundle) = common_bundle(&unchanged)
+            && !self.broken.contains(&bundle)
             && self.sink.has(&bundle)
         {
             let taken_over = |entry| Outcome::Entry {
@@ -506,10 +498,14 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
                 read: false,
                 note: None,
             };
-            answer
-                .send(Ok(entries.into_iter().map(taken_over).collect()))
-                .ok();
+            let outcomes = unchanged.into_iter().map(taken_over).collect();
+            answer.send(Ok(outcomes)).ok();
             return Ok(());
+        }
+        // Where a new file ends this bundle earlier, the rest of the old one must not be taken over: it
+        // would go on holding what lies here now.
+        for entry in &unchanged {
+            self.break_bundle(Some(entry));
         }
         self.jobs.send(Job::Bundle(members, answer)).map_err(gone)
     }

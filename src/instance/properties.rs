@@ -5,6 +5,7 @@
 //! value goes, white space after it stays.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -190,7 +191,7 @@ fn escaped(plain: &str, key: bool) -> String {
             other => {
                 let mut units = [0; 2];
                 for unit in other.encode_utf16(&mut units) {
-                    text.push_str(&format!("\\u{unit:04x}"));
+                    let _ = write!(text, "\\u{unit:04x}");
                 }
             }
         }

@@ -44,7 +44,7 @@ const LIBRARY_VARIABLES: &[&str] = &[
 /// A child program that is connected to a database; ended when dropped.
 pub struct Child {
     name: String,
-    child: std::process::Child,
+    process: std::process::Child,
     group: Option<Pid>,
     messages: Option<JoinHandle<Vec<u8>>>,
     passfile: Option<NamedTempFile>,
@@ -112,7 +112,7 @@ impl Child {
         });
         Ok(Self {
             name,
-            child,
+            process: child,
             group,
             messages,
             passfile,
@@ -121,7 +121,7 @@ impl Child {
 
     /// What it prints; can be taken once.
     pub fn output(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+        self.process.stdout.take()
     }
 
     /// Its process group.
@@ -131,9 +131,9 @@ impl Child {
 
     /// Waits for its end: whether it succeeded, and what it said.
     pub fn wait(mut self) -> Result<Ended> {
-        drop(self.child.stdout.take());
+        drop(self.process.stdout.take());
         let status = self
-            .child
+            .process
             .wait()
             .io_context(|| format!("cannot wait for {}", self.name))?;
         self.group = None;
@@ -156,19 +156,19 @@ impl Child {
         let _ = kill_process_group(group, Signal::TERM);
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {
-            match self.child.try_wait() {
+            match self.process.try_wait() {
                 Ok(None) => std::thread::sleep(Duration::from_millis(20)),
                 _ => return,
             }
         }
         let _ = kill_process_group(group, Signal::KILL);
-        let _ = self.child.wait();
+        let _ = self.process.wait();
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        drop(self.child.stdout.take());
+        drop(self.process.stdout.take());
         self.end();
         drop(self.passfile.take());
     }

@@ -9,7 +9,7 @@ use super::address::DatabaseAddress;
 use crate::error::{Error, ErrorKind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 
 /// What `pg_dump` sets so that text comes out the same whatever the database, the role or the server
 /// prefer, and what keeps the administrator's limits for the application from ending our work.

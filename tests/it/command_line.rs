@@ -498,3 +498,46 @@ fn damage_ends_with_15_and_names_the_object() {
             .contains("damaged")
     );
 }
+
+#[test]
+fn ctrl_c_stops_cleanly_with_130() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let place = Place::with_repository();
+    let mut number = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        number.to_be_bytes()
+    })
+    .take(24 << 20)
+    .flatten()
+    .collect();
+    std::fs::write(place.path("attachments/large"), noise).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_obbackup"))
+        .args(["backup", "--only", "attachments,sources"])
+        .current_dir(place.path("erp"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("attachments")));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line == "stopped on request"),
+        "{rest:?}"
+    );
+    assert!(
+        place.run("list --json").expect(0).json()["backups"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    place.run("verify --read-data").expect(0);
+    place.back_up("");
+}

@@ -242,14 +242,20 @@ fn lose_and_restore(world: &World, rows: &Rows) {
     fs::write(world.instance.sources.join("stray"), "not in the backup").unwrap();
     let restored = world.json(&["restore", "latest", "--in-place", "--yes"]);
     assert_same_rows(rows, &world.rows("whole"));
-    let own = [".obbackup"];
     for (live, copy) in [
         (&world.instance.attachments, "attachments"),
         (&world.instance.deploy, "deploy"),
         (&world.instance.sources, "sources"),
     ] {
-        for name in own {
-            fs::rename(live.join(name), world.path(&format!("{copy}-old"))).ok();
+        let before = fs::metadata(kept.join(copy)).unwrap().modified().unwrap();
+        assert_eq!(
+            fs::metadata(live).unwrap().modified().unwrap(),
+            before,
+            "{copy}"
+        );
+        // What the restore keeps aside is not part of the comparison.
+        if fs::rename(live.join(".obbackup"), world.path(&format!("{copy}-old"))).is_ok() {
+            fs::File::open(live).unwrap().set_modified(before).unwrap();
         }
         assert_same(&kept.join(copy), live);
     }

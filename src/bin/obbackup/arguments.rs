@@ -41,6 +41,7 @@ codes, files and environment.";
 /// What every command takes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
+#[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Global {
     /// The configuration file [default: config/obbackup.toml of the instance]
     #[arg(
@@ -137,7 +138,7 @@ Examples:
 pub struct Backup {
     /// Why it is taken
     #[arg(long = "type", value_name = "TYPE", default_value = "manual", value_parser = words::<BackupType>(BackupType::ALL.iter().map(|it| it.word())))]
-    pub backup_type: BackupType,
+    pub kind: BackupType,
 
     /// A text to know it by
     #[arg(long, value_name = "TEXT")]
@@ -276,6 +277,7 @@ Examples:
   obbackup restore latest --path sources/modules --to-directory /srv/modules
   obbackup restore latest --in-place --dry-run
   obbackup restore latest --in-place")]
+#[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
     pub id: String,

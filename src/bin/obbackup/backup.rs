@@ -1,5 +1,7 @@
 //! `backup`: takes one, or says what it would take.
 
+use std::fmt::Write as _;
+
 use comfy_table::Cell;
 
 use obbackup::command::backup::{self, BackupOptions, BackupPlan};
@@ -17,7 +19,7 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let repository = session.repository()?;
     let surroundings = session.surroundings()?;
     let options = BackupOptions {
-        backup_type: arguments.backup_type,
+        backup_type: arguments.kind,
         label: arguments.label.clone(),
         pin: arguments.pin,
         only: arguments.only.iter().copied().collect(),
@@ -85,7 +87,7 @@ fn plan_text(output: &Output, plan: &BackupPlan) -> String {
     text.push('\n');
     text.push_str(&output.table(&["PART", "ORIGIN"], &[], rows));
     for warning in &plan.warnings {
-        text.push_str(&format!("Warning: {}\n", safe(warning)));
+        let _ = writeln!(text, "Warning: {}", safe(warning));
     }
     text
 }

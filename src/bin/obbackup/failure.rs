@@ -58,7 +58,7 @@ fn as_text(error: &Error, color: bool) -> String {
     }
     let mut text = format!("{red}error:{end} {}\n", indent(&error.message()));
     if let Some(hint) = error.hint_text() {
-        text.push_str(&format!("{bold}hint:{end} {}\n", indent(hint)));
+        text = format!("{text}{bold}hint:{end} {}\n", indent(hint));
     }
     text
 }

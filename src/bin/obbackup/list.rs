@@ -1,5 +1,7 @@
 //! `list`: the backups, newest first.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Local, Months, NaiveDate, NaiveTime, TimeZone, Utc};
 use comfy_table::{Cell, Color};
 
@@ -80,10 +82,12 @@ fn text(
         text.push_str(&output.table(&header, &[2, 5, 6, 7], rows));
     }
     if listing.other_instances > 0 {
-        text.push_str(&format!(
-            "\n{} of other instances: see --all-instances\n",
-            counted(listing.other_instances, "backup")
-        ));
+        let others = counted(listing.other_instances, "backup");
+        let _ = writeln!(
+            text,
+            "
+{others} of other instances: see --all-instances"
+        );
     }
     text
 }
@@ -103,7 +107,7 @@ fn row(output: &Output, backup: &BackupSummary, wide: bool, now: DateTime<Utc>) 
         Cell::new(size(backup.database_bytes + backup.files_bytes)),
         Cell::new(size(backup.stored_bytes)),
         Cell::new(duration(backup.duration_seconds)),
-        output.colored(status, color),
+        output.colored(&status, color),
     ];
     if wide {
         row.push(Cell::new(safe(&format!(

@@ -24,7 +24,8 @@ const FOLDED: &[&str] = &[
 ];
 
 /// Where standard output goes, and in which form.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // What the streams can, and what was asked for.
 pub struct Output {
     /// One JSON document.
     pub json: bool,
@@ -122,8 +123,8 @@ impl Output {
     }
 
     /// A word in a color, where colors are shown.
-    pub fn colored(&self, text: impl ToString, color: Color) -> Cell {
-        let cell = Cell::new(text.to_string());
+    pub fn colored(&self, text: &str, color: Color) -> Cell {
+        let cell = Cell::new(text);
         if self.color { cell.fg(color) } else { cell }
     }
 }

@@ -1,5 +1,6 @@
 //! `restore`: beside what is live, or in its place.
 
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
 use comfy_table::Cell;
@@ -155,7 +156,7 @@ fn plan_text(output: &Output, plan: &RestorePlan) -> String {
     text.push('\n');
     text.push_str(&output.table(&["PART", "SIZE", "CONTENT", "TO"], &[1, 2], rows));
     for note in &plan.notes {
-        text.push_str(&format!("Note: {}\n", safe(note)));
+        let _ = writeln!(text, "Note: {}", safe(note));
     }
     text
 }
@@ -191,7 +192,7 @@ fn restored_text(restored: &Restored) -> String {
     }
     let mut text = Output::fields(&fields);
     for warning in &restored.warnings {
-        text.push_str(&format!("Warning: {}\n", safe(warning)));
+        let _ = writeln!(text, "Warning: {}", safe(warning));
     }
     text
 }

@@ -24,7 +24,7 @@ struct Detail<'a> {
     #[serde(flatten)]
     summary: BackupSummary,
     database: Option<Database<'a>>,
-    parts: Vec<Files<'a>>,
+    parts: Vec<Directory<'a>>,
     modules: &'a [ModuleVersion],
     source_path: &'a str,
     tool: &'a str,
@@ -44,7 +44,7 @@ struct Database<'a> {
 }
 
 #[derive(Serialize)]
-struct Files<'a> {
+struct Directory<'a> {
     part: Part,
     root: &'a ByteString,
     entries: u64,
@@ -79,7 +79,7 @@ fn detail(manifest: &Manifest, summary: BackupSummary) -> Detail<'_> {
         parts: manifest
             .files
             .iter()
-            .map(|files| Files {
+            .map(|files| Directory {
                 part: files.part,
                 root: &files.root,
                 entries: files.catalog.entries,
@@ -130,9 +130,10 @@ pub fn summary_text(summary: &BackupSummary) -> String {
         ),
         (
             "Database",
-            match summary.contents.contains(&Part::Database) {
-                true => size(summary.database_bytes),
-                false => "none".to_owned(),
+            if summary.contents.contains(&Part::Database) {
+                size(summary.database_bytes)
+            } else {
+                "none".to_owned()
             },
         ),
         (

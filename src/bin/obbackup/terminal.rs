@@ -45,7 +45,7 @@ enum View {
 }
 
 struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     stage: Mutex<Option<(String, Instant)>>,
 }
 
@@ -98,13 +98,13 @@ impl Terminal {
     /// Leaves no bar behind.
     fn clear(&self) {
         if let View::Bar(bar) = &self.view {
-            bar.bar.finish_and_clear();
+            bar.shown.finish_and_clear();
         }
     }
 
     fn say(&self, text: &str) {
         match &self.view {
-            View::Bar(bar) => bar.bar.suspend(|| write_line(&mut io::stderr(), text)),
+            View::Bar(bar) => bar.shown.suspend(|| write_line(&mut io::stderr(), text)),
             View::Lines(lines) => write_line(&mut *lock(&lines.out), text),
             View::None | View::Json => write_line(&mut io::stderr(), text),
         }
@@ -137,7 +137,7 @@ impl Progress for Terminal {
 
     fn advance(&self, bytes: u64) {
         match &self.view {
-            View::Bar(bar) => bar.bar.inc(bytes),
+            View::Bar(bar) => bar.shown.inc(bytes),
             View::Lines(lines) => lines.advance(bytes),
             View::None | View::Json => {}
         }
@@ -177,14 +177,14 @@ impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         Self {
-            bar,
+            shown: bar,
             stage: Mutex::new(None),
         }
     }
 
     fn is_at_start_of(&self, name: &str) -> bool {
         let stage = lock(&self.stage);
-        stage.as_ref().is_some_and(|(known, _)| known == name) && self.bar.position() == 0
+        stage.as_ref().is_some_and(|(known, _)| known == name) && self.shown.position() == 0
     }
 
     fn stage(&self, name: &str, total_bytes: Option<u64>) {
@@ -194,17 +194,17 @@ impl Bar {
         } else {
             UNKNOWN
         };
-        let style = ProgressStyle::with_template(template)
-            .map(|style| style.progress_chars(BAR).tick_chars("|/-\\ "))
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar.set_style(style);
-        self.bar.reset();
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.progress_chars(BAR).tick_chars("|/-\\ ");
+        self.shown.set_style(style);
+        self.shown.reset();
         match total_bytes {
-            Some(total) => self.bar.set_length(total),
-            None => self.bar.unset_length(),
+            Some(total) => self.shown.set_length(total),
+            None => self.shown.unset_length(),
         }
-        self.bar.set_message(safe(name));
-        self.bar.enable_steady_tick(TICK);
+        self.shown.set_message(safe(name));
+        self.shown.enable_steady_tick(TICK);
         *lock(&self.stage) = Some((name.to_owned(), Instant::now()));
     }
 
@@ -212,8 +212,8 @@ impl Bar {
         let Some((name, since)) = lock(&self.stage).take() else {
             return;
         };
-        if let Some(text) = done_text(&name, self.bar.position(), since.elapsed()) {
-            self.bar.suspend(|| write_line(&mut io::stderr(), &text));
+        if let Some(text) = done_text(&name, self.shown.position(), since.elapsed()) {
+            self.shown.suspend(|| write_line(&mut io::stderr(), &text));
         }
     }
 }

@@ -6,6 +6,7 @@ use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use obbackup::error::{ErrorKind, Result};
+use obbackup::format::manifest::BackupId;
 use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
 
 use crate::Outcome;
@@ -62,7 +63,7 @@ fn text(output: &Output, document: &Document) -> String {
                     Severity::Note => ("note", Color::Yellow),
                     Severity::Damage => ("damage", Color::Red),
                 };
-                let backups: Vec<_> = finding.backups.iter().map(|id| id.short()).collect();
+                let backups: Vec<_> = finding.backups.iter().map(BackupId::short).collect();
                 vec![
                     output.colored(word, color),
                     Cell::new(safe(&finding.object)),

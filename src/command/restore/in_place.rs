@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::{Job, RestorePlan, Restored, staging};
 use crate::command::backup::{self, BackupOptions};
 use crate::command::database::Connection;
-use crate::config::write_private;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::database::DatabaseState;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
@@ -310,20 +309,10 @@ fn settle_status(connection: &Connection, database: &str) -> Result<()> {
 }
 
 /// The restored properties describe the machine of the backup; this one keeps its own database and
-/// directories, and its own `obbackup.toml`.
+/// directories.
 fn keep_machine_settings(instance: &Instance, part: Part, staged: &Path) -> Result<()> {
     let file = match part {
-        Part::Configuration => {
-            let own = instance.configuration_path();
-            if let Ok(bytes) = std::fs::read(&own) {
-                write_private(
-                    &staged.join(crate::config::FILE_NAME),
-                    &bytes,
-                    instance.owner,
-                )?;
-            }
-            staged.join(PROPERTIES)
-        }
+        Part::Configuration => staged.join(PROPERTIES),
         Part::Deploy => staged.join("WEB-INF").join(PROPERTIES),
         _ => return Ok(()),
     };

@@ -15,7 +15,7 @@ use crate::target::swap::{Fate, Swap};
 #[derive(Debug, Clone)]
 pub(super) struct Stage {
     pub(super) swap: Swap,
-    /// Paths below the root that belong to other parts, or are excluded by the configuration.
+    /// Paths below the root that belong to other parts or to this machine, or are excluded by the configuration.
     foreign: Vec<PathBuf>,
     rules: Exclusions,
 }

@@ -123,6 +123,7 @@ impl DatabaseSource {
             catalog: Catalog::default(),
         };
         out.write(&ddl)?;
+        out.cut()?;
         for (source, ranges) in self.tables.iter().zip(ranges) {
             let mut table = source.table.clone();
             table.rows = ranges.iter().map(|range| range.rows).sum();
@@ -409,29 +410,36 @@ fn segments(index: usize, table: &SourceTable, pages_per_range: u64, version: u3
 
 /// Writes catalog entries into chunks.
 struct CatalogWriter<'a, S: ChunkSink + ?Sized> {
+    sink: &'a S,
     writer: ChunkWriter<'a, S>,
-    entries: u64,
+    catalog: Catalog,
 }
 
 impl<'a, S: ChunkSink + ?Sized> CatalogWriter<'a, S> {
     fn new(sink: &'a S) -> Self {
         Self {
+            sink,
             writer: ChunkWriter::new(sink, sink.chunkers().metadata),
-            entries: 0,
+            catalog: Catalog::default(),
         }
     }
 
     fn write(&mut self, entry: &DatabaseEntry) -> Result<()> {
-        self.entries += 1;
+        self.catalog.entries += 1;
         write_entry(&mut self.writer, entry)
     }
 
-    fn finish(self) -> Result<Catalog> {
-        let (chunks, bytes) = self.writer.finish()?;
-        Ok(Catalog {
-            entries: self.entries,
-            bytes,
-            chunks,
-        })
+    /// Ends a chunk: what comes before changes every time, what follows may not.
+    fn cut(&mut self) -> Result<()> {
+        let next = ChunkWriter::new(self.sink, self.sink.chunkers().metadata);
+        let (chunks, bytes) = std::mem::replace(&mut self.writer, next).finish()?;
+        self.catalog.chunks.extend(chunks);
+        self.catalog.bytes += bytes;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Catalog> {
+        self.cut()?;
+        Ok(self.catalog)
     }
 }

@@ -137,21 +137,24 @@ fn read_rest<S: ChunkSink + ?Sized>(
     let mut writer = ChunkWriter::new(sink, sink.chunkers().data);
     let what = || format!("cannot read large object {oid}");
     writer.write_all(beginning).io_context(what)?;
-    let mut offset = beginning.len() as i64;
-    let mut is_whole = beginning.len() < BEGINNING_BYTES as usize;
-    while !is_whole {
+    let mut offset = 0_i64;
+    let mut read = beginning.len();
+    let mut asked = BEGINNING_BYTES;
+    // A piece that is as long as was asked for may have a successor.
+    while read == usize::try_from(asked).unwrap_or(usize::MAX) {
         watch.check()?;
+        offset += i64::from(asked);
+        asked = PIECE_BYTES;
         let row = session
             .client
             .query_one(
                 "SELECT pg_catalog.lo_get($1::oid, $2, $3)",
-                &[&oid, &offset, &PIECE_BYTES],
+                &[&oid, &offset, &asked],
             )
             .map_err(|error| database_error(&what(), error))?;
         let piece: &[u8] = get(&row, 0)?;
         writer.write_all(piece).io_context(what)?;
-        offset += piece.len() as i64;
-        is_whole = piece.len() < PIECE_BYTES as usize;
+        read = piece.len();
     }
     writer.finish()
 }

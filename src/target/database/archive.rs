@@ -162,7 +162,7 @@ impl Archive {
             bytes: self.head.clone(),
             int_size: self.int_size,
         };
-        writer.int(self.entries.len() as i64);
+        writer.length(self.entries.len());
         for entry in &self.entries {
             writer.entry(entry);
         }
@@ -200,11 +200,11 @@ impl<'a> Reader<'a> {
     fn int(&mut self) -> Result<i64> {
         let is_negative = self.byte()? != 0;
         let mut magnitude = 0_i64;
-        for (place, byte) in self.take(self.int_size.into())?.iter().enumerate() {
-            let part = i64::from(*byte)
-                .checked_mul(1_i64.checked_shl(place as u32 * 8).ok_or_else(damaged)?)
+        for byte in self.take(self.int_size.into())?.iter().rev() {
+            magnitude = magnitude
+                .checked_mul(256)
+                .and_then(|higher| higher.checked_add(i64::from(*byte)))
                 .ok_or_else(damaged)?;
-            magnitude = magnitude.checked_add(part).ok_or_else(damaged)?;
         }
         Ok(if is_negative { -magnitude } else { magnitude })
     }
@@ -265,10 +265,15 @@ impl Writer {
             .extend_from_slice(magnitude.get(..length).unwrap_or_default());
     }
 
+    fn length(&mut self, length: usize) {
+        // Nothing in memory is longer.
+        self.int(i64::try_from(length).unwrap_or(i64::MAX));
+    }
+
     fn text(&mut self, text: &Text) {
         match text {
             Some(text) => {
-                self.int(text.len() as i64);
+                self.length(text.len());
                 self.bytes.extend_from_slice(text);
             }
             None => self.int(-1),
@@ -298,10 +303,106 @@ impl Writer {
         self.text(&entry.owner);
         self.text(&entry.with_oids);
         for dependency in &entry.dependencies {
-            self.int(dependency.len() as i64);
+            self.length(dependency.len());
             self.bytes.extend_from_slice(dependency);
         }
         self.int(-1);
         self.bytes.extend_from_slice(&entry.data_state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(version: (u8, u8)) -> Archive {
+        let mut head = Writer {
+            bytes: MAGIC.to_vec(),
+            int_size: 4,
+        };
+        head.bytes
+            .extend([version.0, version.1, 0, 4, 8, FORMAT_CUSTOM]);
+        if version >= (1, 15) {
+            head.bytes.push(0);
+        } else {
+            head.int(0);
+        }
+        for number in [1, 2, 3, 4, 5, 126, -1] {
+            head.int(number);
+        }
+        for text in ["database", "15.1", "16.2"] {
+            head.text(&Some(text.into()));
+        }
+        let entry = |id: i64, owner: &str| Entry {
+            id,
+            has_dumper: 0,
+            catalog: [Some("1259".into()), Some("4711".into())],
+            tag: Some("größe".into()),
+            kind: Some("TABLE".into()),
+            section: 2,
+            definition: Some("CREATE TABLE x ();\n".into()),
+            drop: Some("DROP TABLE x;\n".into()),
+            copy: None,
+            schema: Some("public".into()),
+            tablespace: Some(Vec::new()),
+            access_method: Some("heap".into()),
+            relation_kind: (version >= (1, 16)).then_some(114),
+            owner: Some(owner.into()),
+            with_oids: Some("false".into()),
+            dependencies: vec![b"3".to_vec(), b"70000".to_vec()],
+            data_state: vec![3, 0, 0, 0, 0, 0, 0, 0, 0],
+        };
+        Archive {
+            version,
+            int_size: 4,
+            offset_size: 8,
+            head: head.bytes,
+            entries: vec![entry(1, "tad"), entry(70_000, "")],
+            tail: b"rest".to_vec(),
+        }
+    }
+
+    #[test]
+    fn every_version_comes_back_byte_for_byte() {
+        for minor in 14..=16 {
+            let archive = archive((1, minor));
+            let bytes = archive.to_bytes();
+            let parsed = Archive::parse(&bytes).unwrap();
+            assert_eq!(parsed, archive);
+            assert_eq!(parsed.to_bytes(), bytes);
+            assert_eq!(
+                parsed.entries[0].describe(),
+                "TABLE public.größe",
+                "1.{minor}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_owner_changes_and_the_rest_stays() {
+        let mut changed = archive((1, 16));
+        changed.entries[0].set_owner("another");
+        let parsed = Archive::parse(&changed.to_bytes()).unwrap();
+        assert_eq!(parsed.entries[0].owner(), "another");
+        assert_eq!(parsed.entries[1], archive((1, 16)).entries[1]);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_unknown_is_refused() {
+        let bytes = archive((1, 15)).to_bytes();
+        for length in 0..bytes.len() - b"rest".len() {
+            let error = Archive::parse(&bytes[..length]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{length}");
+        }
+        for position in 0..bytes.len() {
+            // Nothing to assert but that it ends.
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 0xff;
+            let _ = Archive::parse(&flipped);
+        }
+        let mut newer = bytes;
+        newer[6] = 17;
+        let error = Archive::parse(&newer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incompatible);
     }
 }

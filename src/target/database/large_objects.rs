@@ -1,5 +1,7 @@
 //! Large objects: content, owner, privileges, comment.
 
+use std::fmt::Write;
+
 use super::plan::DatabasePlan;
 use super::{DatabaseTarget, catalog_entries, state};
 use crate::chunk::ChunkSource;
@@ -38,14 +40,13 @@ pub(super) fn load<S: ChunkSource + ?Sized>(
             continue;
         };
         watch.check()?;
-        let session = match &mut session {
-            Some(session) => session,
-            None => {
-                let opened = session.insert(target.session(plan.as_system)?);
-                watch.connection(&opened.client);
-                opened.run(WHAT, "SET synchronous_commit = off; BEGIN")?;
-                opened
-            }
+        if session.is_none() {
+            let opened = session.insert(target.session(plan.as_system)?);
+            watch.connection(&opened.client);
+            opened.run(WHAT, "SET synchronous_commit = off; BEGIN")?;
+        }
+        let Some(session) = &mut session else {
+            continue;
         };
         if count > 0 && count % BATCH == 0 {
             session.run(WHAT, "COMMIT; BEGIN")?;
@@ -57,10 +58,11 @@ pub(super) fn load<S: ChunkSource + ?Sized>(
             .client
             .execute("SELECT pg_catalog.lo_create($1)", &[&oid])
             .map_err(failed)?;
-        let mut offset = 0_i64;
+        let mut offset_bytes = 0;
         for id in &chunks {
             for piece in source.get(id)?.chunks(PIECE_BYTES) {
                 watch.check()?;
+                let offset = i64::try_from(offset_bytes).unwrap_or(i64::MAX);
                 session
                     .client
                     .execute(
@@ -68,25 +70,21 @@ pub(super) fn load<S: ChunkSource + ?Sized>(
                         &[&oid, &offset, &piece],
                     )
                     .map_err(failed)?;
-                offset += piece.len() as i64;
+                offset_bytes += piece.len() as u64;
             }
         }
-        if u64::try_from(offset) != Ok(bytes) {
+        if offset_bytes != bytes {
             return Err(Error::new(
                 ErrorKind::Damaged,
-                format!("{what}: it has {offset} bytes, the backup names {bytes}"),
+                format!("{what}: it has {offset_bytes} bytes, the backup names {bytes}"),
             ));
         }
         let object = format!("LARGE OBJECT {oid}");
-        let mut sql = String::new();
-        if let Some(comment) = comment {
-            sql.push_str(&format!(
-                "COMMENT ON {object} IS {};",
-                quote::literal(&comment)
-            ));
-        }
         let owner = plan.roles.owner(&owner);
-        sql.push_str(&format!("ALTER {object} OWNER TO {};", quote::name(&owner)));
+        let mut sql = format!("ALTER {object} OWNER TO {};", quote::name(&owner));
+        if let Some(comment) = comment {
+            let _ = write!(sql, "COMMENT ON {object} IS {};", quote::literal(&comment));
+        }
         if let Some(grants) = grants {
             sql.push_str(&state::grants_sql(&object, &owner, &grants, plan));
         }

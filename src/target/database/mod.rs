@@ -6,6 +6,8 @@
 
 mod archive;
 mod ddl;
+mod facts;
+mod judge;
 mod large_objects;
 mod plan;
 mod roles;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::archive::{Archive, Entry};
+use super::facts::{Facts, is_superuser};
+use super::judge::{Judged, is_of_database};
 use super::{DatabaseTarget, catalog_entries, disordered, roles};
 use crate::chunk::{ChunkReader, ChunkSource};
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -10,7 +12,7 @@ use crate::format::database::{DatabaseEntry, DatabaseState, Grant};
 use crate::format::id::ChunkId;
 use crate::format::manifest::DatabasePart;
 use crate::postgresql::Session;
-use crate::postgresql::client::{database_error, get, version_text};
+use crate::postgresql::client::{database_error, version_text};
 use crate::postgresql::programs::Program;
 
 /// More definitions than this are no database of this world; it bounds the memory.
@@ -101,18 +103,6 @@ impl RoleMap {
     }
 }
 
-/// What the server has.
-struct Facts {
-    version: u32,
-    roles: BTreeSet<String>,
-    /// Roles whose objects the connecting role may create.
-    mine: BTreeSet<String>,
-    tablespaces: BTreeSet<String>,
-    /// Extensions, and whether a role that owns the database may create them.
-    extensions: BTreeMap<String, bool>,
-    may_create_databases: bool,
-}
-
 const WHAT: &str = "cannot plan the restore of the database";
 
 impl DatabaseTarget {
@@ -145,7 +135,7 @@ impl DatabaseTarget {
         if !facts.roles.contains(application) {
             refused.push(format!("there is no role `{application}` here"));
         }
-        let state = self.state(&contents.state, part);
+        let mut state = self.state(&contents.state, part);
         let map = self.map_roles(part, &archive, &contents, &state, &facts, &mut skipped);
         let map = match map {
             Ok(map) => map,
@@ -160,12 +150,17 @@ impl DatabaseTarget {
         let judged = Judged::of(&archive, &facts, as_system);
         refused.extend(judged.refused);
         skipped.extend(judged.skipped);
+        if !as_system {
+            let is_own = |role: &str| map.grantee(role).as_ref() == Some(application);
+            skipped.extend(Facts::take_closed(&mut session, &mut state, is_own)?);
+        }
         let keep_tablespaces = check_tablespaces(&archive, &state, &facts, &mut skipped);
         let owner = if as_system {
             map.owner(&state.owner)
         } else {
             application.clone()
         };
+        take_over(&mut state, &map, &owner);
         let everything = judged.keep.len() == archive.entries.len();
         Ok(DatabasePlan {
             database: self.address.database.clone(),
@@ -322,68 +317,6 @@ impl DatabaseTarget {
     }
 }
 
-fn is_superuser(session: &mut Session) -> Result<bool> {
-    Ok(session.value(WHAT, "SHOW is_superuser")?.as_deref() == Some("on"))
-}
-
-impl Facts {
-    fn read(session: &mut Session, as_system: bool) -> Result<Self> {
-        let trusted = if session.version >= 130_000 {
-            "bool_or(trusted)"
-        } else {
-            "false"
-        };
-        let extensions = names(
-            session,
-            &format!(
-                "SELECT name::text, {trusted} FROM pg_catalog.pg_available_extension_versions
-                GROUP BY name"
-            ),
-        )?;
-        let roles = names(
-            session,
-            "SELECT rolname::text, pg_catalog.pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles",
-        )?;
-        let tablespaces = names(
-            session,
-            "SELECT spcname::text, pg_catalog.has_tablespace_privilege(oid, 'CREATE')
-            FROM pg_catalog.pg_tablespace",
-        )?;
-        let may_create = session.value(
-            WHAT,
-            "SELECT 'yes'::text FROM pg_catalog.pg_roles
-            WHERE rolname = current_user AND (rolcreatedb OR rolsuper)",
-        )?;
-        Ok(Self {
-            version: session.version,
-            mine: granted(&roles),
-            roles: roles.into_keys().collect(),
-            tablespaces: if as_system {
-                tablespaces.into_keys().collect()
-            } else {
-                granted(&tablespaces)
-            },
-            extensions,
-            may_create_databases: may_create.is_some(),
-        })
-    }
-}
-
-fn names(session: &mut Session, sql: &str) -> Result<BTreeMap<String, bool>> {
-    let rows = session
-        .client
-        .query(sql, &[])
-        .map_err(|error| database_error(WHAT, error))?;
-    rows.iter()
-        .map(|row| Ok((get(row, 0)?, get(row, 1)?)))
-        .collect()
-}
-
-fn granted(names: &BTreeMap<String, bool>) -> BTreeSet<String> {
-    let granted = names.iter().filter(|(_, granted)| **granted);
-    granted.map(|(name, _)| name.clone()).collect()
-}
-
 /// What of the backup the plan rests on.
 struct Contents {
     state: DatabaseState,
@@ -464,14 +397,6 @@ fn names_roles(entry: &Entry) -> bool {
     )
 }
 
-/// What `pg_restore` creates only together with the database: the state that we carry ourselves.
-fn is_of_database(entry: &Entry) -> bool {
-    let kind = entry.kind();
-    kind.starts_with("DATABASE")
-        || (matches!(kind.as_ref(), "ACL" | "COMMENT" | "SECURITY LABEL")
-            && entry.tag().starts_with("DATABASE "))
-}
-
 fn rename_roles(archive: &mut Archive, map: &RoleMap) {
     for entry in &mut archive.entries {
         let owner = entry.owner().into_owned();
@@ -487,6 +412,22 @@ fn rename_roles(archive: &mut Archive, map: &RoleMap) {
             {
                 entry.set_definition(renamed);
             }
+        }
+    }
+}
+
+/// What the database's old owner granted and holds is the new one's, as `ALTER DATABASE … OWNER` does it.
+fn take_over(state: &mut DatabaseState, map: &RoleMap, owner: &str) {
+    let old = std::mem::replace(&mut state.owner, owner.to_owned());
+    if map.owner(&old) == owner {
+        return;
+    }
+    for grant in state.grants.iter_mut().flatten() {
+        if grant.grantor == old {
+            owner.clone_into(&mut grant.grantor);
+        }
+        if grant.grantee.as_ref() == Some(&old) {
+            grant.grantee = Some(owner.to_owned());
         }
     }
 }
@@ -511,137 +452,4 @@ fn check_tablespaces(
         ));
     }
     missing.is_empty()
-}
-
-/// Every entry of the definitions, judged.
-#[derive(Default)]
-struct Judged {
-    keep: Vec<i64>,
-    system: Vec<String>,
-    skipped: Vec<String>,
-    refused: Vec<String>,
-}
-
-impl Judged {
-    fn of(archive: &Archive, facts: &Facts, as_system: bool) -> Self {
-        let mut judged = Self::default();
-        for entry in &archive.entries {
-            if is_of_database(entry) {
-                continue;
-            }
-            if let Some(reason) = missing_extension(entry, facts) {
-                judged.refused.push(reason);
-                continue;
-            }
-            match needs(entry, facts) {
-                Needs::Nothing => {}
-                Needs::SystemRole(reason) => {
-                    let what = format!("{}: {reason}", entry.describe());
-                    if as_system {
-                        judged.system.push(what);
-                    } else {
-                        judged.refused.push(what);
-                    }
-                }
-                Needs::SystemRoleOrNothing(reason) if !as_system => {
-                    let what = format!("{}: {reason}", entry.describe());
-                    judged.skipped.push(what);
-                    continue;
-                }
-                Needs::IsThere if !as_system => continue,
-                Needs::SystemRoleOrNothing(_) | Needs::IsThere => {}
-            }
-            judged.keep.push(entry.id);
-        }
-        judged
-    }
-}
-
-/// What creating an entry takes.
-enum Needs {
-    Nothing,
-    SystemRole(String),
-    /// It changes nothing that the application would notice, so it is not worth refusing for.
-    SystemRoleOrNothing(String),
-    /// Every new database has it, and the superuser's it is.
-    IsThere,
-}
-
-fn missing_extension(entry: &Entry, facts: &Facts) -> Option<String> {
-    (entry.kind() == "EXTENSION" && !facts.extensions.contains_key(entry.tag().as_ref()))
-        .then(|| format!("extension `{}` is not installed on the server", entry.tag()))
-}
-
-fn needs(entry: &Entry, facts: &Facts) -> Needs {
-    let (kind, tag, owner) = (entry.kind(), entry.tag(), entry.owner());
-    let definition = entry.definition();
-    let superuser = || Needs::SystemRole("only a superuser may create it".to_owned());
-    if kind == "EXTENSION" {
-        return match facts.extensions.get(tag.as_ref()) {
-            Some(true) => Needs::Nothing,
-            _ => Needs::SystemRole("the extension is not a trusted one".to_owned()),
-        };
-    }
-    if let Some(extension) = tag.strip_prefix("EXTENSION ") {
-        // Whoever creates an extension owns it; the one that every database has is the superuser's.
-        let own = facts.extensions.get(extension.trim_matches('"')) == Some(&true);
-        return if own && extension != "plpgsql" {
-            Needs::Nothing
-        } else {
-            Needs::SystemRoleOrNothing("the extension belongs to a superuser".to_owned())
-        };
-    }
-    let is_public = (kind == "SCHEMA" && tag == "public") || tag == "SCHEMA public";
-    if is_public {
-        // Since 15 the schema belongs to the database's owner.
-        let mine = facts.version >= 150_000
-            && (kind != "SCHEMA" || owner == "pg_database_owner" || facts.mine.contains(&*owner));
-        return if mine {
-            Needs::Nothing
-        } else if kind == "SCHEMA" || (kind == "ACL" && is_default_of_public(&definition)) {
-            Needs::IsThere
-        } else {
-            Needs::SystemRoleOrNothing("the schema belongs to a superuser".to_owned())
-        };
-    }
-    match kind.as_ref() {
-        "EVENT TRIGGER"
-        | "FOREIGN DATA WRAPPER"
-        | "SUBSCRIPTION"
-        | "ACCESS METHOD"
-        | "OPERATOR CLASS"
-        | "OPERATOR FAMILY"
-        | "TEXT SEARCH PARSER"
-        | "TEXT SEARCH TEMPLATE"
-        | "SHELL TYPE"
-        | "PROCEDURAL LANGUAGE" => return superuser(),
-        "TYPE" if definition.contains("INTERNALLENGTH") => return superuser(),
-        "CAST" if definition.contains("WITHOUT FUNCTION") => return superuser(),
-        "FUNCTION" | "PROCEDURE" if has_unsafe_language(&definition) => return superuser(),
-        "PUBLICATION" | "PUBLICATION TABLES IN SCHEMA"
-            if kind != "PUBLICATION" || definition.contains("FOR ALL TABLES") =>
-        {
-            return superuser();
-        }
-        _ => {}
-    }
-    if owner.is_empty() || facts.mine.contains(owner.as_ref()) {
-        Needs::Nothing
-    } else {
-        Needs::SystemRole(format!("it belongs to role `{owner}`"))
-    }
-}
-
-/// Before 15 `pg_dump` writes these rights also where nobody has changed them.
-fn is_default_of_public(definition: &str) -> bool {
-    definition.contains("GRANT ALL ON SCHEMA public TO PUBLIC;")
-        && roles::named(definition).is_empty()
-}
-
-/// `pg_dump` writes the language first on a line of its own, before the body.
-fn has_unsafe_language(definition: &str) -> bool {
-    let language = definition
-        .split_once("\n    LANGUAGE ")
-        .and_then(|(_, rest)| rest.split_whitespace().next());
-    matches!(language, Some("c" | "internal"))
 }

@@ -164,7 +164,10 @@ fn what_only_a_superuser_can_do_is_known_before() {
              CREATE EVENT TRIGGER watcher ON ddl_command_end EXECUTE FUNCTION on_ddl();
              CREATE TABLE of_other (n int); ALTER TABLE of_other OWNER TO needy_other;
              CREATE TABLE for_other (n int); GRANT SELECT ON for_other TO needy_other;
-             COMMENT ON EXTENSION plpgsql IS 'changed'",
+             ALTER DATABASE needy SET session_preload_libraries = 'auto_explain';
+             ALTER ROLE needy_other IN DATABASE needy SET work_mem = '7MB';
+             GRANT CREATE ON DATABASE needy TO needy_other WITH GRANT OPTION;
+             SET ROLE needy_other; GRANT CREATE ON DATABASE needy TO PUBLIC",
         );
         let memory = Memory::default();
         let mut source =
@@ -177,6 +180,15 @@ fn what_only_a_superuser_can_do_is_known_before() {
         let refused = plan.refused.join("\n");
         for word in ["EVENT TRIGGER watcher", "of_other", "`needy_other`"] {
             assert!(refused.contains(word), "{word}: {refused}");
+        }
+        let skipped = plan.skipped.join("\n");
+        for word in [
+            "plpgsql",
+            "session_preload",
+            "`work_mem` of role",
+            "privilege CREATE",
+        ] {
+            assert!(skipped.contains(word), "{word}: {skipped}");
         }
         let error = alone.run(&plan, &part, &memory, &Silent).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);

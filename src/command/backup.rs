@@ -329,7 +329,7 @@ impl Capture<'_> {
         } = *self.job;
         let first_pass = match attachments {
             Some(root) => {
-                progress.stage("attachments", None);
+                progress.stage("attachments", self.expected_bytes(root.part));
                 let parent = self.parent_entries(root.part);
                 Some(files::capture_aside(
                     &root.root,
@@ -352,7 +352,7 @@ impl Capture<'_> {
             identity.openbravo_version = facts.openbravo_version;
         }
         if let (Some(root), Some((first, mut entries))) = (attachments, first_pass) {
-            progress.stage("attachments, second pass", None);
+            progress.stage("attachments, second pass", Some(first.bytes));
             let (second, mut entries) = files::capture_aside(
                 &root.root,
                 &exclusions(root),
@@ -380,7 +380,7 @@ impl Capture<'_> {
     /// One directory, in one pass.
     fn part(&mut self, root: &FileRoot) -> Result<()> {
         let progress = self.job.progress;
-        progress.stage(root.part.word(), None);
+        progress.stage(root.part.word(), self.expected_bytes(root.part));
         let captured = files::capture(
             &root.root,
             &exclusions(root),
@@ -413,6 +413,11 @@ impl Capture<'_> {
             bytes,
             chunks,
         })
+    }
+
+    /// As many bytes as the parent backup's part had: the best guess at the work ahead.
+    fn expected_bytes(&self, part: Part) -> Option<u64> {
+        Some(self.parent?.manifest.files_part(part)?.bytes)
     }
 
     /// What the parent backup knows of a part. Where its catalog is damaged, files are read again.

@@ -304,7 +304,7 @@ pub fn cat<S: ChunkSource>(
             ErrorKind::Usage,
             "a file or a table must be named",
         )
-        .hint("For example `sources/config/x` or `table:public.c_order`; `obbackup ls ID` shows what there is.")),
+        .hint("For example `sources/modules/x` or `table:public.c_order`; `obbackup ls ID` shows what there is.")),
         Place::Table(name) => {
             let table = find_table(source, manifest, name)?;
             if let Some(database) = &manifest.database {

@@ -3,7 +3,7 @@
 use super::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::DatabaseState;
-use crate::instance::{Instance, Role, SystemStatus, status};
+use crate::instance::{Instance, Role, SslMode, SystemStatus, status};
 use crate::postgresql::address::DatabaseAddress;
 use crate::postgresql::client::Session;
 use crate::postgresql::programs::Programs;
@@ -44,6 +44,7 @@ fn find(
     surroundings: &Surroundings,
     databases: &[&str],
 ) -> Result<Connection> {
+    refuse_tls(instance)?;
     let mut connection = describe(instance, surroundings);
     let mut failure = None;
     for address in &instance.database.addresses {
@@ -69,6 +70,20 @@ fn find(
             "the instance names no database server",
         )
     }))
+}
+
+/// Where the application insists on TLS, going without would be what somebody forbade.
+fn refuse_tls(instance: &Instance) -> Result<()> {
+    let ssl = instance.database.ssl;
+    let may_go_without = matches!(ssl, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
+    if may_go_without || instance.database.is_direct {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Incompatible,
+        format!("the instance asks for TLS to its database (sslmode={}), which is not supported", ssl.word()),
+    )
+    .hint("Set `host` and `port` under `[database]` in obbackup.toml to a way that needs none: a socket, a tunnel."))
 }
 
 /// A session in the first of the databases that lets this role in.

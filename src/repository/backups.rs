@@ -9,7 +9,7 @@ use super::Repository;
 use super::identity::Worker;
 use super::lock::Lock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::manifest::{BackupId, Manifest};
+use crate::format::manifest::{BackupId, Manifest, Status};
 use crate::format::record::{Mark, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::storage::Storage as _;
@@ -144,10 +144,19 @@ impl Repository {
 
     fn latest(&self, instance: Option<&str>) -> Result<Backup> {
         let found = self.backups()?;
-        let latest = found.backups.into_iter().find(|backup| {
-            backup.manifest.status == crate::format::manifest::Status::Good
-                && instance.is_none_or(|id| backup.manifest.instance.id == id)
-        });
+        let good: Vec<Backup> = found
+            .backups
+            .into_iter()
+            .filter(|backup| {
+                backup.manifest.status == Status::Good
+                    && instance.is_none_or(|id| backup.manifest.instance.id == id)
+            })
+            .collect();
+        // One that was limited to some files must not stand in for the whole instance.
+        let with_database = good
+            .iter()
+            .position(|backup| backup.manifest.database.is_some());
+        let latest = good.into_iter().nth(with_database.unwrap_or(0));
         latest.ok_or_else(|| {
             let error = Error::new(
                 ErrorKind::NotFound,
@@ -229,7 +238,7 @@ impl Repository {
 mod tests {
     use super::*;
     use crate::codec::Compression;
-    use crate::format::manifest::{BackupType, InstanceIdentity, Statistics, Status};
+    use crate::format::manifest::{BackupType, InstanceIdentity, Statistics};
     use crate::format::record::LeaseMode;
     use crate::storage::memory::Memory;
     use std::sync::Arc;

@@ -212,12 +212,13 @@ class Repository:
         return sorted(backups, key=lambda backup: backup[1]["finished_at"].rstrip("Z"))
 
     def find(self, text):
-        """The backup that `text` names: the first digits of its id, or `latest`, the newest good one."""
+        """The backup that `text` names: the first digits of its id, or `latest`: the newest good one, with a database
+        where there is any."""
         if text == "latest":
             good = [backup for backup in self.backups() if backup[1]["status"] == "good"]
             if len({manifest["instance"]["id"] for _, manifest in good}) > 1:
                 raise Problem("there are backups of several instances: name one by its id")
-            found = good[-1:]
+            found = [backup for backup in good if "database" in backup[1]][-1:] or good[-1:]
         else:
             found = [backup for backup in self.backups() if backup[0].startswith(text)]
         if len(found) != 1:

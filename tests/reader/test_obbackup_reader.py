@@ -176,6 +176,10 @@ class Database(Case):
         for path in [self.target, *self.target.rglob("*")]:
             self.assertEqual(path.stat().st_mode & 0o077, 0, path)
 
+    def test_a_later_backup_without_a_database_is_not_the_latest(self):
+        Writer(self.root).finish_backup([], time="2026-11-25T03:00:00Z", run="ef01")
+        self.assertIn("2026-11-24", self.restore()[1])
+
     def test_what_is_damaged_is_left_out_whole_and_named(self):
         places = reader.Repository(self.root).places
         for broken, name, kept in (

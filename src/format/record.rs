@@ -148,6 +148,9 @@ pub enum MarkKind {
     Deleted,
     /// All of its data was read and is what was written.
     Verified,
+    /// A kind that a newer program wrote and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 impl MarkKind {
@@ -156,6 +159,7 @@ impl MarkKind {
         match self {
             Self::Deleted => "deleted",
             Self::Verified => "verified",
+            Self::Other => "other",
         }
     }
 }

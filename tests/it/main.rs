@@ -20,6 +20,7 @@ mod nasty;
 mod reader;
 mod servers;
 mod sweep;
+mod trouble;
 mod whole;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.

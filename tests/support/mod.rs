@@ -18,3 +18,4 @@ pub mod instance;
 pub mod nasty;
 pub mod programs;
 pub mod tree;
+pub mod world;

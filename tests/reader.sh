@@ -3,7 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-PYTHONPATH="$(tests/support/setup.sh cache)/python${PYTHONPATH:+:$PYTHONPATH}"
-PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH PYTHONDONTWRITEBYTECODE
+export PYTHONDONTWRITEBYTECODE=1
 exec python3 -m unittest discover --start-directory tests/reader --pattern 'test_*.py' --verbose

@@ -237,15 +237,15 @@ impl Job<'_> {
         };
         capture.warnings.extend(writer.notes().iter().cloned());
         let attachments = roots.iter().find(|root| root.part == Part::Attachments);
-        let database = match &connection {
-            Some(connection) => {
-                Some(capture.database_and_attachments(connection, attachments, &mut identity)?)
-            }
-            None => {
-                attachments.map(|root| capture.part(root)).transpose()?;
-                None
-            }
-        };
+        let database = connection
+            .as_ref()
+            .map(|connection| {
+                capture.database_and_attachments(connection, attachments, &mut identity)
+            })
+            .transpose()?;
+        if database.is_none() {
+            attachments.map(|root| capture.part(root)).transpose()?;
+        }
         for root in roots.iter().filter(|root| root.part != Part::Attachments) {
             capture.part(root)?;
         }
@@ -329,7 +329,7 @@ impl Capture<'_> {
         } = *self.job;
         let first_pass = match attachments {
             Some(root) => {
-                progress.stage("attachments", None);
+                progress.stage("attachments", self.expected_bytes(root.part));
                 let parent = self.parent_entries(root.part);
                 Some(files::capture_aside(
                     &root.root,
@@ -352,7 +352,7 @@ impl Capture<'_> {
             identity.openbravo_version = facts.openbravo_version;
         }
         if let (Some(root), Some((first, mut entries))) = (attachments, first_pass) {
-            progress.stage("attachments, second pass", None);
+            progress.stage("attachments, second pass", Some(first.bytes));
             let (second, mut entries) = files::capture_aside(
                 &root.root,
                 &exclusions(root),
@@ -374,14 +374,13 @@ impl Capture<'_> {
                 },
             );
         }
-        progress.stage("database", Some(source.estimated_bytes()));
         source.capture(self.writer, progress)
     }
 
     /// One directory, in one pass.
     fn part(&mut self, root: &FileRoot) -> Result<()> {
         let progress = self.job.progress;
-        progress.stage(root.part.word(), None);
+        progress.stage(root.part.word(), self.expected_bytes(root.part));
         let captured = files::capture(
             &root.root,
             &exclusions(root),
@@ -414,6 +413,11 @@ impl Capture<'_> {
             bytes,
             chunks,
         })
+    }
+
+    /// As many bytes as the parent backup's part had: the best guess at the work ahead.
+    fn expected_bytes(&self, part: Part) -> Option<u64> {
+        Some(self.parent?.manifest.files_part(part)?.bytes)
     }
 
     /// What the parent backup knows of a part. Where its catalog is damaged, files are read again.

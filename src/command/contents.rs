@@ -1,15 +1,19 @@
 //! Looking into a backup: its tables and directories, one file, one table's rows.
 
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::chunk::{ChunkReader, ChunkSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::catalog;
 use crate::format::database::{DatabaseEntry, Table};
-use crate::format::file::{FileEntry, Node, Time};
+use crate::format::file::{FileEntry, Node};
 use crate::format::manifest::{FilesPart, Manifest, Part};
+use crate::progress::Progress;
+use crate::target::database::table_rows;
+use crate::target::files;
 
 /// One line of `ls`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +31,7 @@ pub struct Listed {
     /// Owner and group by name, else number.
     pub owner: Option<String>,
     /// When its content was last changed.
-    pub mtime: Option<Time>,
+    pub mtime: Option<DateTime<Utc>>,
     /// Where a link points to.
     pub target: Option<crate::format::bytes::ByteString>,
 }
@@ -201,7 +205,7 @@ fn shown(part: Part, entry: &FileEntry) -> Listed {
             name(&entry.user, entry.uid),
             name(&entry.group, entry.gid)
         )),
-        mtime: Some(entry.mtime),
+        mtime: DateTime::from_timestamp(entry.mtime.0, entry.mtime.1),
         target,
     }
 }
@@ -284,5 +288,35 @@ pub fn find_table<S: ChunkSource>(source: &S, manifest: &Manifest, name: &str) -
             format!("the backup has no table `{name}`"),
         )
         .hint("`obbackup ls ID database` shows the tables.")),
+    }
+}
+
+/// Writes what lies at `place` to `out`: a file's bytes, or a table's rows as COPY text.
+pub fn cat<S: ChunkSource>(
+    source: &S,
+    manifest: &Manifest,
+    place: &Place,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<()> {
+    match place {
+        Place::Root | Place::Database => Err(Error::new(
+            ErrorKind::Usage,
+            "a file or a table must be named",
+        )
+        .hint("For example `sources/modules/x` or `table:public.c_order`; `obbackup ls ID` shows what there is.")),
+        Place::Table(name) => {
+            let table = find_table(source, manifest, name)?;
+            if let Some(database) = &manifest.database {
+                table_rows(source, &database.catalog, &table.schema, &table.name, out)?;
+            }
+            Ok(())
+        }
+        Place::File(part, path) => {
+            let files = files_part(manifest, *part)?;
+            let catalog = || Ok(file_entries(source, files));
+            files::cat(source, catalog, &path.as_slice().into(), out, progress)?;
+            Ok(())
+        }
     }
 }

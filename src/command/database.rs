@@ -2,11 +2,14 @@
 
 use super::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::instance::{Instance, Role, SystemStatus, status};
+use crate::format::database::DatabaseState;
+use crate::instance::{Instance, Role, SslMode, SystemStatus, status};
 use crate::postgresql::address::DatabaseAddress;
 use crate::postgresql::client::Session;
 use crate::postgresql::programs::Programs;
+use crate::postgresql::quote;
 use crate::source::database::{CaptureOptions, DatabaseSource};
+use crate::target::database::{DatabaseTarget, RestoreOptions};
 
 /// A server that answered, and the roles to use there.
 #[derive(Debug, Clone)]
@@ -22,8 +25,26 @@ pub struct Connection {
     surroundings: Surroundings,
 }
 
-/// Finds the first of the instance's servers that answers. The last one's error where none does.
+/// Databases that every server has, and that one can connect to in order to rename another.
+const MAINTENANCE_DATABASES: [&str; 2] = ["postgres", "template1"];
+
+/// Finds the first of the instance's servers that answers for its database. The last one's error where
+/// none does.
 pub fn connect(instance: &Instance, surroundings: &Surroundings) -> Result<Connection> {
+    find(instance, surroundings, &[&instance.database.name])
+}
+
+/// Finds the first of the instance's servers that answers, whether its database is there or not.
+pub fn connect_to_server(instance: &Instance, surroundings: &Surroundings) -> Result<Connection> {
+    find(instance, surroundings, &MAINTENANCE_DATABASES)
+}
+
+fn find(
+    instance: &Instance,
+    surroundings: &Surroundings,
+    databases: &[&str],
+) -> Result<Connection> {
+    refuse_tls(instance)?;
     let mut connection = describe(instance, surroundings);
     let mut failure = None;
     for address in &instance.database.addresses {
@@ -33,7 +54,7 @@ pub fn connect(instance: &Instance, surroundings: &Surroundings) -> Result<Conne
             ..role.clone()
         };
         let application = place(&connection.application);
-        match Session::open(&application) {
+        match open_any(&application, databases) {
             Ok(_) => {
                 connection.system = connection.system.as_ref().map(place);
                 connection.application = application;
@@ -51,8 +72,35 @@ pub fn connect(instance: &Instance, surroundings: &Surroundings) -> Result<Conne
     }))
 }
 
+/// Where the application insists on TLS, going without would be what somebody forbade.
+fn refuse_tls(instance: &Instance) -> Result<()> {
+    let ssl = instance.database.ssl;
+    let may_go_without = matches!(ssl, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
+    if may_go_without || instance.database.is_direct {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Incompatible,
+        format!("the instance asks for TLS to its database (sslmode={}), which is not supported", ssl.word()),
+    )
+    .hint("Set `host` and `port` under `[database]` in obbackup.toml to a way that needs none: a socket, a tunnel."))
+}
+
+/// A session in the first of the databases that lets this role in.
+fn open_any(address: &DatabaseAddress, databases: &[&str]) -> Result<Session> {
+    let mut failure = None;
+    for database in databases {
+        match Session::open(&address.with_database(*database)) {
+            Ok(session) => return Ok(session),
+            Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Failure, "no database was named")))
+}
+
 /// The roles and programs, at the first of the servers, whether it answers or not.
-pub fn describe(instance: &Instance, surroundings: &Surroundings) -> Connection {
+fn describe(instance: &Instance, surroundings: &Surroundings) -> Connection {
     let settings = &instance.database;
     let address = |role: &Role| {
         let mut address = DatabaseAddress::new(
@@ -85,6 +133,47 @@ impl Connection {
         options.jobs = self.jobs;
         options.system.clone_from(&self.system);
         DatabaseSource::open(&self.application, &options)
+    }
+
+    /// A session outside of the instance's database: as the system's role where that works.
+    pub fn maintenance(&self) -> Result<Session> {
+        let system = self
+            .system
+            .as_ref()
+            .and_then(|system| open_any(system, &MAINTENANCE_DATABASES).ok());
+        system.map_or_else(|| open_any(&self.application, &MAINTENANCE_DATABASES), Ok)
+    }
+
+    /// Gives a database another name. Refused by the server while anybody is connected to it.
+    pub fn rename_database(&self, from: &str, to: &str) -> Result<()> {
+        self.maintenance()?.run(
+            &format!("cannot rename database `{from}` to `{to}`"),
+            &format!(
+                "ALTER DATABASE {} RENAME TO {}",
+                quote::name(from),
+                quote::name(to)
+            ),
+        )
+    }
+
+    /// Removes a database that a restore made and nobody has used.
+    pub fn drop_database(&self, name: &str) -> Result<()> {
+        self.maintenance()?.run(
+            &format!("cannot drop database `{name}`"),
+            &format!("DROP DATABASE IF EXISTS {}", quote::name(name)),
+        )
+    }
+
+    /// A new database `name` on this server, with `state` instead of the backup's where it is given.
+    pub fn target(&self, name: &str, state: Option<DatabaseState>) -> DatabaseTarget {
+        let mut options = RestoreOptions::new(
+            self.programs.clone(),
+            self.surroundings.work_directory.clone(),
+        );
+        options.jobs = self.jobs;
+        options.system.clone_from(&self.system);
+        options.state = state;
+        DatabaseTarget::new(self.application.with_database(name), options)
     }
 
     /// `host:port`

@@ -3,7 +3,10 @@
 pub mod backup;
 pub mod contents;
 pub mod delete;
+pub mod doctor;
+pub mod init;
 pub mod list;
+pub mod restore;
 pub mod storage;
 pub mod surroundings;
 

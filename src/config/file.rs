@@ -64,8 +64,7 @@ impl Owner {
 /// the new one, also after a power failure.
 pub fn write_private(path: &Path, bytes: &[u8], owner: Owner) -> Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
-    // Somebody may have made it a link into a place that is kept apart: replace what it points to.
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = &follow(path, owner)?;
     let directory = path.parent().ok_or_else(|| {
         Error::new(
             ErrorKind::Usage,
@@ -86,6 +85,30 @@ pub fn write_private(path: &Path, bytes: &[u8], owner: Owner) -> Result<()> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .io_context(failed)
+}
+
+/// What `path` points to, where it is a link: somebody may keep the file in another place. Only to a file
+/// of the same owner: a link of theirs must not lead root to a file that is not theirs.
+fn follow(path: &Path, owner: Owner) -> Result<PathBuf> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    let Ok(target) = std::fs::canonicalize(path) else {
+        return Ok(path.to_owned());
+    };
+    if Owner::of(&target)?.uid == owner.uid {
+        return Ok(target);
+    }
+    Err(Error::new(
+        ErrorKind::Denied,
+        format!(
+            "`{}` is a link to `{}`, which is not user {}'s",
+            path.display(),
+            target.display(),
+            owner.uid
+        ),
+    )
+    .hint("Put a regular file there."))
 }
 
 /// A configuration file, and what it says.
@@ -300,6 +323,31 @@ mod tests {
         file.save(me(directory.path())).unwrap();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(std::fs::read_to_string(&real).unwrap().contains("abc"));
+    }
+
+    #[test]
+    fn root_writes_for_the_owner_and_follows_no_link_to_another() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give files away");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner {
+            uid: 65_534,
+            gid: 65_534,
+        };
+        let path = directory.path().join("obbackup.toml");
+        write_private(&path, b"", owner).unwrap();
+        assert_eq!(Owner::of(&path).unwrap(), owner);
+        let foreign = directory.path().join("roots");
+        std::fs::write(&foreign, "kept").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&foreign, &path).unwrap();
+        assert_eq!(
+            write_private(&path, b"", owner).unwrap_err().kind(),
+            ErrorKind::Denied
+        );
+        assert_eq!(std::fs::read(&foreign).unwrap(), b"kept");
     }
 
     #[test]

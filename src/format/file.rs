@@ -49,7 +49,7 @@ pub enum Node {
     File(Content),
     /// A directory; what is in it follows.
     Directory,
-    /// A symbolic link.
+    /// A symbolic link; where one has several names, each is a link of its own.
     Symlink {
         /// What it points to, as stored.
         target: ByteString,

@@ -9,16 +9,15 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::properties::Properties;
-use super::resolve;
+use super::resolve_existing;
 use crate::config::Configuration;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The directory, and what a person should know about it. An absent one is no error: the sources can
-/// be built and deployed again.
+/// The directory, and what a person should know about it. An absent one is neither an error nor worth a
+/// word each night: the sources can be built and deployed again.
 pub(super) fn find(
     source_path: &Path,
     context_name: &str,
-    properties: &Properties,
     environment: &Environment,
     configuration: &Configuration,
 ) -> Result<(Option<PathBuf>, Vec<String>)> {
@@ -46,7 +45,7 @@ pub(super) fn find(
         && path.is_dir()
     {
         return Ok(match owner_of(&path) {
-            Some(other) if resolve(&other) != source_path => {
+            Some(other) if resolve_existing(&other) != source_path => {
                 let note = format!(
                     "`{}` is the web application of another instance, `{}`, and is left out",
                     path.display(),
@@ -61,18 +60,8 @@ pub(super) fn find(
         .tomcat_directories
         .iter()
         .map(|directory| below(directory))
-        .find(|path| owner_of(path).is_some_and(|owner| resolve(&owner) == source_path));
-    let expected = properties.get("deploy.mode").map(str::trim) != Some("none");
-    let notes = if found.is_none() && expected {
-        vec![format!(
-            "no deployed web application `{context_name}` was found; set CATALINA_BASE, or deploy_path in \
-             [instance] of {}",
-            crate::config::FILE_NAME
-        )]
-    } else {
-        Vec::new()
-    };
-    Ok((found, notes))
+        .find(|path| owner_of(path).is_some_and(|owner| resolve_existing(&owner) == source_path));
+    Ok((found, Vec::new()))
 }
 
 /// The `source.path` of the instance that is deployed at `path`, if one is.

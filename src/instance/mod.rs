@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use database::{Address, DatabaseSettings, Role, SslMode};
 pub use environment::Environment;
-pub use nesting::check_nesting;
+pub use nesting::{check_nesting, resolve_existing};
 pub use status::{SystemStatus, is_rebuilding};
 
 use crate::config::{Configuration, Owner};
@@ -89,7 +89,7 @@ impl Instance {
         configuration: &Configuration,
     ) -> Result<Self> {
         let source_path = resolve_source(source_path)?;
-        let config_path = resolve(&source_path.join("config"));
+        let config_path = resolve_existing(&source_path.join("config"));
         let properties = read_properties(&source_path, environment, configuration)?;
         let mut warnings = Vec::new();
 
@@ -116,7 +116,7 @@ impl Instance {
         let attach_path = directory(&properties, "attach.path")?;
         let reprintable_path = directory(&properties, "reprintable.path")?;
         if let Some(written) = directory(&properties, "source.path")?
-            && resolve(&written) != source_path
+            && resolve_existing(&written) != source_path
         {
             warnings.push(format!(
                 "source.path is `{}`, but the instance lies at `{}`",
@@ -124,13 +124,8 @@ impl Instance {
                 source_path.display()
             ));
         }
-        let (deploy_path, notes) = deploy::find(
-            &source_path,
-            &context_name,
-            &properties,
-            environment,
-            configuration,
-        )?;
+        let (deploy_path, notes) =
+            deploy::find(&source_path, &context_name, environment, configuration)?;
         warnings.extend(notes);
         for (key, path) in [
             ("attach.path", &attach_path),
@@ -180,7 +175,9 @@ impl Instance {
     pub fn roots(&self) -> Vec<FileRoot> {
         let attachments = self.attach_path.as_deref();
         let reprintables = self.reprintable_path.as_deref().filter(|path| {
-            attachments.is_none_or(|attachments| !resolve(path).starts_with(resolve(attachments)))
+            attachments.is_none_or(|attachments| {
+                !resolve_existing(path).starts_with(resolve_existing(attachments))
+            })
         });
         let written = [
             (Part::Sources, Some(self.source_path.as_path())),
@@ -193,7 +190,7 @@ impl Instance {
             .into_iter()
             .filter_map(|(part, path)| Some((part, path?)))
             .filter(|(_, path)| path.is_dir())
-            .map(|(part, path)| (part, resolve(path), path))
+            .map(|(part, path)| (part, resolve_existing(path), path))
             .collect();
         roots
             .iter()
@@ -353,11 +350,6 @@ fn directory(properties: &Properties, key: &str) -> Result<Option<PathBuf>> {
             .hint("Openbravo would take it relative to wherever Tomcat was started."));
     }
     Ok(Some(path))
-}
-
-/// With symbolic links resolved as far as the path exists.
-fn resolve(path: &Path) -> PathBuf {
-    nesting::resolve_existing(path)
 }
 
 fn derive_id(hostname: &str, source_path: &Path, database: &DatabaseSettings) -> String {

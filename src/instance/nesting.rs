@@ -43,7 +43,7 @@ pub fn check_nesting(repository_path: &Path, instance: &Instance) -> Result<()> 
 }
 
 /// `path` with symbolic links resolved as far as it exists, and without `.` and `..` beyond.
-pub(super) fn resolve_existing(path: &Path) -> PathBuf {
+pub fn resolve_existing(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         let Ok(mut resolved) = std::fs::canonicalize(ancestor) else {
             continue;

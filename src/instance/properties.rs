@@ -5,6 +5,7 @@
 //! value goes, white space after it stays.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -160,6 +161,44 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\x0c')
 }
 
+/// Properties as lines that, put at the end of a file, give these keys these values: of a key that
+/// stands twice the last one counts, for Java and for ant.
+pub fn lines<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (key, value) in properties {
+        text.push_str(&escaped(key, true));
+        text.push('=');
+        text.push_str(&escaped(value, false));
+        text.push('\n');
+    }
+    text
+}
+
+fn escaped(plain: &str, key: bool) -> String {
+    let mut text = String::new();
+    for (position, character) in plain.chars().enumerate() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            ' ' if key || position == 0 => text.push_str("\\ "),
+            '=' | ':' | '#' | '!' if key => {
+                text.push('\\');
+                text.push(character);
+            }
+            ' '..='~' => text.push(character),
+            other => {
+                let mut units = [0; 2];
+                for unit in other.encode_utf16(&mut units) {
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    text
+}
+
 /// Natural lines joined where one ends in an odd number of backslashes; neither comments nor blanks.
 fn logical_lines(bytes: &[u8]) -> Vec<LogicalLine> {
     let mut lines = Vec::new();
@@ -186,13 +225,14 @@ fn logical_lines(bytes: &[u8]) -> Vec<LogicalLine> {
             number: index + 1,
         });
         line.bytes.extend_from_slice(text);
-        if !continues {
+        // As in Java, a line that continues nothing begins nothing: a comment may follow it.
+        if line.bytes.is_empty() {
+            joined = None;
+        } else if !continues {
             lines.extend(joined.take());
         }
     }
     lines.extend(joined);
-    // A line of nothing but continuations is a blank line.
-    lines.retain(|line| !line.bytes.is_empty());
     lines
 }
 
@@ -339,6 +379,7 @@ mod tests {
         assert_eq!(one(b"key=a\\\n\n").1, "a");
         assert_eq!(one(b"k\\\n  ey=value").0, "key");
         assert!(load(b"\\\n").is_empty());
+        assert_eq!(one(b"\\\n# no key\nkey=value").0, "key");
     }
 
     #[test]
@@ -449,6 +490,17 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = Properties::default().load(&bytes, Path::new("/x"));
+        }
+    }
+
+    #[test]
+    fn appended_lines_win_whatever_is_in_them() {
+        let wanted = [("bbdd.password", " p\\ä=: #\n€𝄞"), ("attach.path", "/x y")];
+        let text = format!("attach.path=/old\n{}", lines(wanted.into_iter()));
+        let mut properties = Properties::default();
+        properties.load(text.as_bytes(), Path::new("x")).unwrap();
+        for (key, value) in wanted {
+            assert_eq!(properties.get(key), Some(value), "{text}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The backups of a repository: their manifests, the marks on them and the records of runs.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +9,7 @@ use super::Repository;
 use super::identity::Worker;
 use super::lock::Lock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::manifest::{BackupId, Manifest};
+use crate::format::manifest::{BackupId, Manifest, Status};
 use crate::format::record::{Mark, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::storage::Storage as _;
@@ -52,8 +53,11 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        // The names sort by time; equal times by id, so that the order is the same each time.
-        found.backups.reverse();
+        // By the manifests' times: those in the names are whole seconds. Equal ones by id, so that the
+        // order is the same each time.
+        found
+            .backups
+            .sort_by_key(|backup| (Reverse(backup.manifest.finished_at), backup.id));
         Ok(found)
     }
 
@@ -140,10 +144,19 @@ impl Repository {
 
     fn latest(&self, instance: Option<&str>) -> Result<Backup> {
         let found = self.backups()?;
-        let latest = found.backups.into_iter().find(|backup| {
-            backup.manifest.status == crate::format::manifest::Status::Good
-                && instance.is_none_or(|id| backup.manifest.instance.id == id)
-        });
+        let good: Vec<Backup> = found
+            .backups
+            .into_iter()
+            .filter(|backup| {
+                backup.manifest.status == Status::Good
+                    && instance.is_none_or(|id| backup.manifest.instance.id == id)
+            })
+            .collect();
+        // One that was limited to some files must not stand in for the whole instance.
+        let with_database = good
+            .iter()
+            .position(|backup| backup.manifest.database.is_some());
+        let latest = good.into_iter().nth(with_database.unwrap_or(0));
         latest.ok_or_else(|| {
             let error = Error::new(
                 ErrorKind::NotFound,
@@ -225,7 +238,7 @@ impl Repository {
 mod tests {
     use super::*;
     use crate::codec::Compression;
-    use crate::format::manifest::{BackupType, InstanceIdentity, Statistics, Status};
+    use crate::format::manifest::{BackupType, InstanceIdentity, Statistics};
     use crate::format::record::LeaseMode;
     use crate::storage::memory::Memory;
     use std::sync::Arc;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use once_cell::sync::OnceCell;
+
 use rustix::process::{geteuid, getpid};
 
 /// What tells this process from every other one.
@@ -21,7 +23,12 @@ pub struct Worker {
 
 impl Worker {
     /// This process.
-    pub fn this() -> Self {
+    pub fn this() -> &'static Self {
+        static THIS: OnceCell<Worker> = OnceCell::new();
+        THIS.get_or_init(Self::find_out)
+    }
+
+    fn find_out() -> Self {
         let pid = u32::try_from(getpid().as_raw_nonzero().get()).unwrap_or_default();
         Self {
             host: rustix::system::uname()

@@ -56,7 +56,7 @@ impl Repository {
             acquired_at: now,
             expires_at: now + LEASE,
         };
-        if let Some(holder) = self.conflicts(&lease, &worker)?.first() {
+        if let Some(holder) = self.conflicts(&lease, worker)?.first() {
             return Err(self.locked(holder));
         }
         // Held before it is written: a create that fails may have had its effect, and dropping the lock
@@ -66,7 +66,7 @@ impl Repository {
             .create(&path::lease(&lock.lease.id), &sealed::seal(&lock.lease)?)?;
         let seen = Instant::now();
         loop {
-            let conflicts = self.conflicts(&lock.lease, &worker)?;
+            let conflicts = self.conflicts(&lock.lease, worker)?;
             let Some(holder) = conflicts.first() else {
                 return Ok(lock);
             };
@@ -84,7 +84,7 @@ impl Repository {
         Ok(self
             .read_leases()?
             .into_iter()
-            .filter(|lease| is_live(lease, &worker, Utc::now()))
+            .filter(|lease| is_live(lease, worker, Utc::now()))
             .collect())
     }
 

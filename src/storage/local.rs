@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Object, Space, Storage, check_path, range_error};
+use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
 /// What a file is called while it is being written; `list` does not see such files.
@@ -15,12 +16,24 @@ const TEMPORARY: &str = ".tmp-";
 /// Objects are files below one directory, which is made by the first `create`.
 pub struct Local {
     root: PathBuf,
+    owner: Option<Owner>,
 }
 
 impl Local {
     /// The storage below `root`, which need not exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            owner: None,
+        }
+    }
+
+    /// What is made belongs to `owner`, so that root's command line and Tomcat's user share a repository.
+    /// Heeded where the running user may give files away; others own what they make.
+    #[must_use]
+    pub fn owned_by(mut self, owner: Owner) -> Self {
+        self.owner = rustix::process::geteuid().is_root().then_some(owner);
+        self
     }
 
     fn file(&self, path: &str) -> Result<PathBuf> {
@@ -29,7 +42,7 @@ impl Local {
     }
 
     /// Makes `directory` and what is above it, each made durable in its parent before anything is put in it.
-    fn ensure_directory(directory: &Path) -> io::Result<()> {
+    fn ensure_directory(&self, directory: &Path) -> io::Result<()> {
         if directory.is_dir() {
             return Ok(());
         }
@@ -37,13 +50,16 @@ impl Local {
             if parent.as_os_str().is_empty() {
                 return Ok(());
             }
-            Self::ensure_directory(parent)?;
+            self.ensure_directory(parent)?;
         }
         match fs::DirBuilder::new().mode(0o700).create(directory) {
-            Ok(()) => match directory.parent() {
-                Some(parent) => sync_directory(parent),
-                None => Ok(()),
-            },
+            Ok(()) => {
+                self.give_away(&File::open(directory)?, directory)?;
+                match directory.parent() {
+                    Some(parent) => sync_directory(parent),
+                    None => Ok(()),
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
         }
@@ -53,16 +69,24 @@ impl Local {
     ///
     /// The order is the promise: content to the device, then the name, then the directory that holds the
     /// name. A crash before the name leaves a temporary file that nobody reads; after it the content is there.
-    fn write_temporary(file: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    fn write_temporary(&self, file: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
         let directory = file.parent().unwrap_or(Path::new("."));
-        Self::ensure_directory(directory)?;
+        self.ensure_directory(directory)?;
         let mut temporary = tempfile::Builder::new()
             .prefix(TEMPORARY)
             .permissions(fs::Permissions::from_mode(0o600))
             .tempfile_in(directory)?;
+        self.give_away(temporary.as_file(), temporary.path())?;
         temporary.write_all(bytes)?;
         temporary.as_file().sync_all()?;
         Ok(temporary)
+    }
+
+    fn give_away(&self, made: &File, path: &Path) -> io::Result<()> {
+        match self.owner {
+            Some(owner) => Ok(owner.take(made, path)?),
+            None => Ok(()),
+        }
     }
 
     fn hint(error: Error, root: &Path) -> Error {
@@ -105,7 +129,7 @@ impl Storage for Local {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let file = self.file(path)?;
         let context = || format!("cannot write `{}`", file.display());
-        Self::write_temporary(&file, bytes)
+        self.write_temporary(&file, bytes)
             .and_then(|temporary| {
                 // Refuses to take the place of another file, by `renameat2` or by a hard link.
                 temporary
@@ -119,7 +143,7 @@ impl Storage for Local {
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let file = self.file(path)?;
-        Self::write_temporary(&file, bytes)
+        self.write_temporary(&file, bytes)
             .and_then(|temporary| {
                 temporary.persist(&file).map_err(|error| error.error)?;
                 sync_directory(file.parent().unwrap_or(Path::new(".")))

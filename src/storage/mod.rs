@@ -28,6 +28,7 @@ pub mod memory;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::config::Owner;
 use crate::error::{Error, ErrorKind, Result};
 
 /// See the contract in the module's text.
@@ -111,8 +112,8 @@ pub struct Space {
     pub free_inodes: Option<u64>,
 }
 
-/// The storage at `url`: a path of this machine.
-pub fn open(url: &str) -> Result<Arc<dyn Storage>> {
+/// The storage at `url`: a path of this machine. What is made there belongs to `owner`.
+pub fn open(url: &str, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
             ErrorKind::Usage,
@@ -126,7 +127,11 @@ pub fn open(url: &str) -> Result<Arc<dyn Storage>> {
                 .hint("Name a directory: --repository /mnt/backups/openbravo."),
         );
     }
-    Ok(Arc::new(local::Local::new(url)))
+    let local = local::Local::new(url);
+    Ok(match owner {
+        Some(owner) => Arc::new(local.owned_by(owner)),
+        None => Arc::new(local),
+    })
 }
 
 /// Refuses what the contract does not allow as a path, before it reaches a file system.

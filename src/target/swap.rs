@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -38,6 +39,8 @@ pub struct Swap {
 #[derive(Debug, Default)]
 pub struct Swapped {
     moves: Vec<(PathBuf, PathBuf)>,
+    /// Directories that stayed and got the looks of the staged ones; how they looked before.
+    dressed: Vec<(PathBuf, Metadata)>,
     touched: BTreeSet<PathBuf>,
 }
 
@@ -65,6 +68,8 @@ impl Swap {
         fate: &dyn Fn(&Path) -> Fate,
         swapped: &mut Swapped,
     ) -> Result<()> {
+        // Taking the children out of it changes the staged directory's own time.
+        let looks = self.staged.join(below).symlink_metadata().ok();
         let mut names = children(&self.root.join(below))?;
         names.extend(children(&self.staged.join(below))?);
         for name in names {
@@ -90,11 +95,24 @@ impl Swap {
                 }
             }
         }
-        Ok(())
+        looks.map_or(Ok(()), |looks| {
+            swapped.dress(&self.root.join(below), &looks)
+        })
     }
 }
 
 impl Swapped {
+    /// Gives a directory that stays the owner, mode and time of the staged one: last, because every
+    /// rename in it changes its time.
+    fn dress(&mut self, directory: &Path, looks: &Metadata) -> Result<()> {
+        let context = || format!("cannot change `{}`", directory.display());
+        let before = directory.symlink_metadata().io_context(context)?;
+        dress(directory, &before, looks).io_context(context)?;
+        self.dressed.push((directory.to_owned(), before));
+        self.touched.insert(directory.to_owned());
+        Ok(())
+    }
+
     fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
         let context = || format!("cannot move `{}` to `{}`", from.display(), to.display());
         if let Some(parent) = to.parent() {
@@ -157,8 +175,19 @@ impl Swapped {
                 ))
             })?;
         }
+        for (directory, looks) in self.dressed.iter().rev() {
+            undone.dress(directory, looks)?;
+        }
         undone.sync()
     }
+}
+
+fn dress(directory: &Path, is: &Metadata, to_be: &Metadata) -> io::Result<()> {
+    if (is.uid(), is.gid()) != (to_be.uid(), to_be.gid()) {
+        std::os::unix::fs::chown(directory, Some(to_be.uid()), Some(to_be.gid()))?;
+    }
+    fs::set_permissions(directory, to_be.permissions())?;
+    File::open(directory)?.set_modified(to_be.modified()?)
 }
 
 fn exists(path: &Path) -> bool {

@@ -29,7 +29,7 @@ fn is_kept(name: &str) -> bool {
 /// All attributes that a backup keeps; none where the file system has none.
 pub fn read_attributes(file: impl AsFd) -> OsResult<Attributes> {
     let mut found = Attributes::new();
-    let length = match rustix::fs::flistxattr(&file, &mut [][..] as &mut [u8]) {
+    let length = match rustix::fs::flistxattr_query(&file) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(found),
         Ok(length) => length,
         Err(errno) => return Err(errno),

@@ -56,8 +56,8 @@ impl<'t> Walk<'t> {
                 path.push(b'/');
             }
             path.extend_from_slice(&frame.names[start..end]);
-            let stat = self.place.stat(&path);
-            return Some((path, stat));
+            let found = self.place.stat(&path);
+            return Some((path, found));
         }
     }
 

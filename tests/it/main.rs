@@ -6,12 +6,21 @@
 mod support;
 
 mod architecture;
+mod command_line;
 mod crash;
 mod damage;
 mod database;
+mod files;
+mod files_changes;
+mod files_hostile;
+mod files_passes;
+mod files_trouble;
+mod made_up_instance;
 mod nasty;
+mod reader;
 mod servers;
 mod sweep;
+mod whole;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.
 #[test]

@@ -3,10 +3,18 @@
 // Each of them uses a part.
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Made-up sizes need no exact numbers.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 
 pub mod backups;
 pub mod chunks;
 pub mod cluster;
 pub mod equality;
+pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod tree;

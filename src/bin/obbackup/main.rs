@@ -1,3 +1,96 @@
-//! The command.
+//! The command `obbackup`: arguments in, the library's answer out.
 
-fn main() {}
+mod arguments;
+mod backup;
+mod contents;
+mod delete;
+mod doctor;
+mod failure;
+mod init;
+mod interrupt;
+mod list;
+mod manual;
+mod output;
+mod restore;
+mod session;
+mod show;
+mod storage;
+mod terminal;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use obbackup::error::{Error, ErrorKind, Result};
+use session::Session;
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All is as it should be.
+    Good,
+    /// What was done has the exit code of this kind.
+    But(ErrorKind),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let json = arguments.global.json;
+    match run(arguments) {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::But(kind)) => ExitCode::from(kind.exit_code()),
+        Err(error) => {
+            failure::report(&error, json);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Outcome> {
+    let creates = matches!(arguments.command, Command::Init(_));
+    let session = Session::new(arguments.global, creates);
+    match arguments.command {
+        Command::Init(arguments) => init::run(&session, &arguments),
+        Command::Backup(arguments) => backup::run(&session, &arguments),
+        Command::List(arguments) => list::run(&session, &arguments),
+        Command::Show(arguments) => show::run(&session, &arguments),
+        Command::Ls(arguments) => contents::ls(&session, &arguments),
+        Command::Cat(arguments) => contents::cat(&session, &arguments),
+        Command::Verify(arguments) => verify::run(&session, &arguments),
+        Command::Restore(arguments) => restore::run(&session, &arguments),
+        Command::Doctor(_) => doctor::run(&session),
+        Command::Delete(arguments) => delete::run(&session, &arguments),
+        Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
+    }
+}
+
+/// Help and version are what was asked for; anything else is a usage error, in the form asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind as Parse;
+    let asked = matches!(error.kind(), Parse::DisplayHelp | Parse::DisplayVersion);
+    let words: Vec<_> = std::env::args_os()
+        .skip(1)
+        .take_while(|word| word != "--")
+        .collect();
+    if !asked && words.iter().any(|word| word == "--json") {
+        let text = error.to_string();
+        let message = text.trim().trim_start_matches("error: ");
+        let (message, rest) = message.split_once("\n\n").unwrap_or((message, ""));
+        let mut refused = Error::new(ErrorKind::Usage, message);
+        if let Some(usage) = rest.lines().find(|line| line.starts_with("Usage:")) {
+            refused = refused.hint(usage);
+        }
+        failure::report(&refused, true);
+    } else {
+        // A closed pipe is no reason to complain about.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ErrorKind::Usage.exit_code()))
+}

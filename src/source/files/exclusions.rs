@@ -96,6 +96,23 @@ impl Exclusions {
         self
     }
 
+    /// Whether a rule leaves out whatever is at `path`, directories by what they are aside.
+    pub fn rules_leave_out(&self, path: &[u8]) -> bool {
+        !path.is_empty() && self.rules.iter().any(|rule| rule.fits(path))
+    }
+
+    /// Whether a rule may leave out something below `path`.
+    pub fn rules_reach_below(&self, path: &[u8]) -> bool {
+        self.rules.iter().any(|rule| {
+            let mut patterns = rule.pattern.as_bytes().split(|byte| *byte == b'/');
+            path.split(|byte| *byte == b'/').all(|name| {
+                patterns
+                    .next()
+                    .is_some_and(|pattern| name_fits(name, pattern))
+            }) && patterns.next().is_some()
+        })
+    }
+
     /// Whether the thing at `path` is left out, with all that is in it. The root never is.
     pub(super) fn leaves_out(&self, path: &[u8], stat: &Stat) -> bool {
         if path.is_empty() {

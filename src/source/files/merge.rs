@@ -45,8 +45,8 @@ pub(super) enum Slot {
 /// Small files that become one bundle.
 struct Window {
     members: Vec<Member>,
-    /// For each member its entry, as long as all are unchanged and of one bundle.
-    unchanged: Option<Vec<FileEntry>>,
+    /// The entries of those that are unchanged.
+    unchanged: Vec<FileEntry>,
     slots: usize,
     answer: Sender<Result<Vec<Outcome>>>,
 }
@@ -71,11 +71,12 @@ pub(super) struct Merge<'a, 'p, S: ?Sized> {
     directories: Directories,
     window: Option<Window>,
     gathered_bytes: u64,
-    /// Bundles of the parent of which a member is no longer what it was.
+    /// Bundles of the parent of which a member is no longer what or where it was.
     broken: HashSet<ChunkId>,
     /// The first name of each file that has more, and how many were not met yet.
     links: HashMap<Linked, (Vec<u8>, u64)>,
-    /// Files of an earlier pass whose path holds something else by now.
+    /// Files of an earlier pass whose path holds something else by now. A file that lost another name
+    /// counts as such: its number alone does not tell it from a new file that got the number.
     replaced: HashMap<Vec<u8>, FileEntry>,
     /// Devices that were met, and whether they are the kernel's own.
     devices: HashMap<u64, bool>,
@@ -271,7 +272,7 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         if self.options.keep_vanished
             && let Some(entry) = &previous
             && matches!(entry.node, Node::File(_))
-            && (stat.kind != Kind::File || entry.seen.is_none_or(|seen| seen.inode != stat.inode))
+            && !is_unchanged(entry, stat)
         {
             self.replaced.insert(path.clone(), entry.clone());
         }
@@ -286,9 +287,9 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
                 match self.walk.place().read_link(&path) {
                     Ok(target) => {
                         let target = ByteString(target);
-                        let none = Attributes::new();
                         let node = Node::Symlink { target };
-                        let entry = describe(&path, node, stat, none, &mut self.names, None);
+                        let entry =
+                            describe(&path, node, stat, Attributes::new(), &mut self.names, None);
                         self.pass(entry)
                     }
                     // EINVAL: it is no link any more.
@@ -315,8 +316,14 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
                 shown(self)
             );
             self.note(Note::new(note))?;
-            let none = Attributes::new();
-            let entry = describe(path, Node::Directory, stat, none, &mut self.names, None);
+            let entry = describe(
+                path,
+                Node::Directory,
+                stat,
+                Attributes::new(),
+                &mut self.names,
+                None,
+            );
             return self.pass(entry);
         }
         let entered = self.walk.enter(path).and_then(|directory| {
@@ -371,24 +378,16 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         }
         self.directories.surround(&path);
         let unchanged = match &previous {
-            Some(FileEntry {
-                node: Node::File(content),
-                mtime,
-                seen,
-                xattrs,
-                ..
-            }) if !self.options.reread_all
-                && content.size == stat.size_bytes
-                && *mtime == stat.mtime
-                && *seen
-                    == Some(Seen {
-                        inode: stat.inode,
-                        ctime: stat.ctime,
-                    }) =>
-            {
-                let node = Node::File(content.clone());
-                let (names, xattrs) = (&mut self.names, xattrs.clone());
-                Some(describe(&path, node, stat, xattrs, names, *seen))
+            Some(entry) if !self.options.reread_all && is_unchanged(entry, stat) => {
+                let (node, xattrs) = (entry.node.clone(), entry.xattrs.clone());
+                Some(describe(
+                    &path,
+                    node,
+                    stat,
+                    xattrs,
+                    &mut self.names,
+                    entry.seen,
+                ))
             }
             _ => None,
         };
@@ -408,7 +407,7 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
             _ => {
                 let (answer, outcome) = bounded(1);
                 self.send(Slot::Large(outcome))?;
-                let job = Job::Large(Member { path, kept }, answer);
+                let job = Job::Large(Box::new(Member { path, kept }), answer);
                 self.jobs.send(job).map_err(gone)?;
             }
         }
@@ -437,9 +436,15 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
         if *left == 0 {
             self.links.remove(&linked);
         }
-        let none = Attributes::new();
         let node = Node::Hardlink { target };
-        Some(describe(path, node, stat, none, &mut self.names, None))
+        Some(describe(
+            path,
+            node,
+            stat,
+            Attributes::new(),
+            &mut self.names,
+            None,
+        ))
     }
 
     fn is_stored(&self, entry: &FileEntry) -> bool {
@@ -458,21 +463,14 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
             self.send(Slot::Bundle(outcomes))?;
             self.window = Some(Window {
                 members: Vec::new(),
-                unchanged: Some(Vec::new()),
+                unchanged: Vec::new(),
                 slots: 0,
                 answer,
             });
         }
         if let Some(window) = &mut self.window {
             window.members.push(member);
-            match unchanged {
-                Some(entry) => {
-                    if let Some(entries) = &mut window.unchanged {
-                        entries.push(entry);
-                    }
-                }
-                None => window.unchanged = None,
-            }
+            window.unchanged.extend(unchanged);
         }
         self.send(Slot::Member)
     }
@@ -481,7 +479,6 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
     /// else has the files read.
     fn close_window(&mut self) -> Result<()> {
         self.gathered_bytes = 0;
-        let broken = std::mem::take(&mut self.broken);
         let Some(window) = self.window.take() else {
             return Ok(());
         };
@@ -491,9 +488,9 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
             answer,
             ..
         } = window;
-        if let Some(entries) = unchanged
-            && let Some(bundle) = common_bundle(&entries)
-            && !broken.contains(&bundle)
+        if unchanged.len() == members.len()
+            && let Some(bundle) = common_bundle(&unchanged)
+            && !self.broken.contains(&bundle)
             && self.sink.has(&bundle)
         {
             let taken_over = |entry| Outcome::Entry {
@@ -501,13 +498,32 @@ impl<'a, 'p, S: ChunkSink + ?Sized> Merge<'a, 'p, S> {
                 read: false,
                 note: None,
             };
-            answer
-                .send(Ok(entries.into_iter().map(taken_over).collect()))
-                .ok();
+            let outcomes = unchanged.into_iter().map(taken_over).collect();
+            answer.send(Ok(outcomes)).ok();
             return Ok(());
+        }
+        // Where a new file ends this bundle earlier, the rest of the old one must not be taken over: it
+        // would go on holding what lies here now.
+        for entry in &unchanged {
+            self.break_bundle(Some(entry));
         }
         self.jobs.send(Job::Bundle(members, answer)).map_err(gone)
     }
+}
+
+/// Whether what is there now is the very file that the parent's entry is of, untouched.
+fn is_unchanged(entry: &FileEntry, stat: &Stat) -> bool {
+    let Node::File(content) = &entry.node else {
+        return false;
+    };
+    let seen = Seen {
+        inode: stat.inode,
+        ctime: stat.ctime,
+    };
+    stat.kind == Kind::File
+        && content.size == stat.size_bytes
+        && entry.mtime == stat.mtime
+        && entry.seen == Some(seen)
 }
 
 fn is_in_bundle(entry: &FileEntry) -> bool {
@@ -537,7 +553,7 @@ fn ends_bundle(path: &[u8], bytes: u64) -> bool {
 }
 
 /// proc, sysfs, cgroup 1 and 2, devpts, debugfs, tracefs, securityfs, pstore, bpf, configfs,
-/// efivarfs, mqueue, fusectl, selinuxfs, rpc_pipefs, nsfs: `include/uapi/linux/magic.h`.
+/// efivarfs, mqueue, fusectl, selinuxfs, `rpc_pipefs`, nsfs: `include/uapi/linux/magic.h`.
 const KERNELS_OWN: &[u32] = &[
     0x9fa0,
     0x6265_6572,

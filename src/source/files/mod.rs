@@ -1,7 +1,7 @@
 //! Capture of one directory tree: small files in bundles, large ones in chunks, unchanged ones not read.
 //!
-//! One thread walks the tree in path order, beside the parent backup's catalog ([`merge`]); others read,
-//! hash and compress ([`read`]); a last one writes the catalog in path order ([`collect`]).
+//! One thread walks the tree in path order, beside the parent backup's catalog (`merge`); others read,
+//! hash and compress (`read`); a last one writes the catalog in path order (`collect`).
 
 mod collect;
 mod exclusions;
@@ -227,6 +227,8 @@ impl Note {
 }
 
 /// What came of one regular file.
+// All but a few are entries: a box for each would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Outcome {
     /// It is captured.

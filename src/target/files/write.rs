@@ -20,7 +20,7 @@ pub(super) enum Job {
     /// Members of one bundle.
     Bundle(ChunkId, Vec<FileEntry>),
     /// A file with chunks of its own.
-    Large(FileEntry),
+    Large(Box<FileEntry>),
 }
 
 /// The first error of any thread.

@@ -1,0 +1,39 @@
+//! `delete`: one backup less.
+
+use obbackup::command::delete::delete;
+use obbackup::error::Result;
+
+use crate::Outcome;
+use crate::arguments::Delete;
+use crate::output::{counted, local_time, safe, size};
+use crate::session::Session;
+
+pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
+    let repository = session.repository()?;
+    let backup = session.resolve(&repository, &arguments.id)?;
+    if !arguments.yes {
+        let manifest = &backup.manifest;
+        let label = manifest
+            .label
+            .as_ref()
+            .map_or_else(String::new, |label| format!(" \"{label}\""));
+        let question = format!(
+            "Delete backup {}{} of {}, taken {}? Type yes: ",
+            backup.id.short(),
+            safe(&label),
+            safe(&manifest.instance.name),
+            local_time(manifest.finished_at)
+        );
+        session.confirm(&question, "yes")?;
+    }
+    let deleted = session.work(|progress| delete(&repository, &backup, progress))?;
+    session.output.show(&deleted, |_| {
+        format!(
+            "Deleted backup {}: {} given back in {}.\n",
+            deleted.id.short(),
+            size(deleted.freed_bytes),
+            counted(deleted.packs, "pack")
+        )
+    })?;
+    Ok(Outcome::Good)
+}

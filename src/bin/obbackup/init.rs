@@ -1,0 +1,45 @@
+//! `init`: a place becomes a repository, and the instance knows of it.
+
+use obbackup::command::init::{Initialized, init};
+use obbackup::error::{Error, ErrorKind, Result};
+
+use crate::Outcome;
+use crate::arguments::Init;
+use crate::output::{Output, safe};
+use crate::session::Session;
+
+pub fn run(session: &Session, arguments: &Init) -> Result<Outcome> {
+    if session.global.repository.is_none() {
+        return Err(
+            Error::new(ErrorKind::Usage, "the repository to create is not named")
+                .hint("Add --repository DIR: an empty or a new directory, best on another disk."),
+        );
+    }
+    let instance = session.instance_if_any()?;
+    let choice = session.repository_choice()?;
+    let mut file = session.configuration_file_to_write()?;
+    let made = init(
+        &choice.url,
+        arguments.compression,
+        instance.as_ref(),
+        file.as_mut(),
+    )?;
+    session.output.show(&made, |_| text(&made))?;
+    Ok(Outcome::Good)
+}
+
+fn text(made: &Initialized) -> String {
+    let mut fields = vec![
+        ("Repository", safe(&made.repository)),
+        ("Id", made.repository_id.clone()),
+    ];
+    if let Some(path) = &made.configuration {
+        fields.push(("Written down in", safe(&path.display().to_string())));
+    }
+    let mut text = Output::fields(&fields);
+    text.push_str(match &made.configuration {
+        Some(_) => "\nReady. Take the first backup: obbackup backup\n",
+        None => "\nReady. No instance was named, so no configuration knows of it yet.\n",
+    });
+    text
+}

@@ -1,0 +1,198 @@
+//! `restore`: beside what is live, or in its place.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+
+use comfy_table::Cell;
+
+use obbackup::command::contents::Place;
+use obbackup::command::restore::{self, Destination, RestoreOptions, RestorePlan, Restored};
+use obbackup::error::{Error, ErrorKind, Result};
+use obbackup::format::bytes::ByteString;
+use obbackup::format::manifest::Part;
+
+use crate::Outcome;
+use crate::arguments::Restore;
+use crate::output::{Output, counted, local_time, safe, size};
+use crate::session::{Session, absolute};
+
+pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
+    let options = options(arguments)?;
+    let instance = if arguments.in_place || arguments.to_database.is_some() {
+        Some(session.instance()?)
+    } else {
+        session.instance_if_any()?
+    };
+    let repository = session.repository()?;
+    let backup = session.resolve(&repository, &arguments.id)?;
+    let surroundings = session.surroundings()?;
+    let ask = arguments.in_place && !arguments.yes;
+    if arguments.dry_run || ask {
+        let plan = restore::plan(
+            instance.as_ref(),
+            &repository,
+            &backup,
+            &options,
+            &surroundings,
+        )?;
+        if arguments.dry_run {
+            session
+                .output
+                .show(&plan, |output| plan_text(output, &plan))?;
+            return Ok(Outcome::Good);
+        }
+        let name = instance
+            .as_ref()
+            .map(|instance| instance.name.as_str())
+            .unwrap_or_default();
+        let question = format!(
+            "{}\nThis replaces what is live; the old state is kept. Type the instance's name, {}, to go on: ",
+            plan_text(&session.output, &plan),
+            safe(name)
+        );
+        session.confirm(&question, name)?;
+    }
+    let restored = session.work(|progress| {
+        restore::run(
+            instance.as_ref(),
+            &repository,
+            &backup,
+            &options,
+            &surroundings,
+            progress,
+        )
+    })?;
+    session
+        .output
+        .show(&restored, |_| restored_text(&restored))?;
+    Ok(Outcome::Good)
+}
+
+fn options(arguments: &Restore) -> Result<RestoreOptions> {
+    let destination = if arguments.in_place {
+        Destination::InPlace {
+            safety_backup: !arguments.no_safety_backup,
+        }
+    } else {
+        let directory = arguments.to_directory.as_ref();
+        Destination::Beside {
+            database: arguments.to_database.clone(),
+            directory: directory.map(|path| absolute(path)).transpose()?,
+        }
+    };
+    Ok(RestoreOptions {
+        destination,
+        only: arguments.only.iter().copied().collect(),
+        paths: arguments
+            .path
+            .iter()
+            .map(|text| file_place(text.as_bytes()))
+            .collect::<Result<_>>()?,
+    })
+}
+
+fn file_place(text: &[u8]) -> Result<(Part, ByteString)> {
+    match Place::parse(text)? {
+        Place::File(part, path) => Ok((part, path.into())),
+        Place::Root | Place::Database | Place::Table(_) => Err(Error::new(
+            ErrorKind::Usage,
+            "--path takes files and directories only",
+        )
+        .hint("A table's rows come with: obbackup cat ID table:SCHEMA.NAME")),
+    }
+}
+
+fn plan_text(output: &Output, plan: &RestorePlan) -> String {
+    let backup = &plan.backup;
+    let mut text = Output::fields(&[
+        (
+            "Backup",
+            format!(
+                "{} of {}",
+                backup.id.short(),
+                local_time(backup.finished_at)
+            ),
+        ),
+        (
+            "Of",
+            safe(&format!("{} on {}", backup.instance, backup.host)),
+        ),
+        (
+            "Goes",
+            if plan.in_place {
+                "in place of what is live"
+            } else {
+                "beside what is live"
+            }
+            .to_owned(),
+        ),
+    ]);
+    let mut rows = Vec::new();
+    if let Some(database) = &plan.database {
+        rows.push(vec![
+            Cell::new(Part::Database.word()),
+            Cell::new(size(database.bytes)),
+            Cell::new(format!(
+                "{}, {}",
+                counted(database.tables, "table"),
+                counted(database.rows, "row")
+            )),
+            Cell::new(safe(&format!("{} on {}", database.name, database.server))),
+        ]);
+    }
+    rows.extend(plan.files.iter().map(|files| {
+        let mut to = files.to.display().to_string();
+        if !files.paths.is_empty() {
+            let paths: Vec<_> = files.paths.iter().map(ToString::to_string).collect();
+            to = format!("{to}: only {}", paths.join(", "));
+        }
+        vec![
+            Cell::new(files.part.word()),
+            Cell::new(size(files.bytes)),
+            Cell::new(counted(files.files, "file")),
+            Cell::new(safe(&to)),
+        ]
+    }));
+    text.push('\n');
+    text.push_str(&output.table(&["PART", "SIZE", "CONTENT", "TO"], &[1, 2], rows));
+    for note in &plan.notes {
+        let _ = writeln!(text, "Note: {}", safe(note));
+    }
+    text
+}
+
+fn restored_text(restored: &Restored) -> String {
+    let mut fields = vec![("Restored", format!("backup {}", restored.backup.id.short()))];
+    if let Some(database) = &restored.database {
+        fields.push((
+            "Database",
+            safe(&format!("{database}, {}", counted(restored.rows, "row"))),
+        ));
+    }
+    if restored.files > 0 {
+        let files = counted(restored.files, "file");
+        fields.push((
+            "Files",
+            format!("{} in {files}", size(restored.files_bytes)),
+        ));
+    }
+    for directory in &restored.directories {
+        fields.push(("Directory", safe(&directory.display().to_string())));
+    }
+    if let Some(replaced) = &restored.replaced {
+        if let Some(database) = &replaced.database {
+            fields.push(("Old database", safe(database)));
+        }
+        for directory in &replaced.directories {
+            fields.push(("Old files", safe(&directory.display().to_string())));
+        }
+        if let Some(id) = &replaced.safety_backup {
+            fields.push(("Safety backup", id.short()));
+        }
+    }
+    let mut text = Output::fields(&fields);
+    for warning in &restored.warnings {
+        let _ = writeln!(text, "Warning: {}", safe(warning));
+    }
+    text
+}

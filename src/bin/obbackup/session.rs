@@ -1,0 +1,231 @@
+//! From arguments to objects: which instance, which configuration, which repository.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Component, Path, PathBuf};
+
+use obbackup::command::surroundings::Surroundings;
+use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
+use obbackup::error::{Error, ErrorKind, Result};
+use obbackup::instance::{self, Environment, Instance};
+use obbackup::progress::Progress;
+use obbackup::repository::Repository;
+use obbackup::repository::backups::Backup;
+use obbackup::storage;
+
+use crate::arguments::Global;
+use crate::interrupt;
+use crate::output::Output;
+use crate::terminal::{Show, Terminal};
+
+/// One run of the program.
+pub struct Session {
+    pub global: Global,
+    pub output: Output,
+    environment: Environment,
+    /// Whether a configuration file that is named may still be absent.
+    may_create: bool,
+}
+
+impl Session {
+    /// `may_create`: a configuration file that is named may still be absent.
+    pub fn new(global: Global, may_create: bool) -> Self {
+        let hostname = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Self {
+            output: Output::new(global.json, global.verbose),
+            environment: Environment::from_variables(hostname, |name| std::env::var_os(name)),
+            global,
+            may_create,
+        }
+    }
+
+    /// The instance's directory: as named, else the one that the current directory or the
+    /// configuration file lies in.
+    fn source_path(&self) -> Option<PathBuf> {
+        let named = self.global.instance.clone();
+        named
+            .or_else(|| {
+                let file = std::path::absolute(self.global.config.as_ref()?).ok()?;
+                instance::find(file.parent()?)
+            })
+            .or_else(|| instance::find(&std::env::current_dir().ok()?))
+    }
+
+    /// The configuration file as it is to become; it need not exist.
+    pub fn configuration_file_to_write(&self) -> Result<Option<ConfigurationFile>> {
+        let path = match (&self.global.config, self.source_path()) {
+            (Some(path), _) => path.clone(),
+            (None, Some(source_path)) => config::default_path(&source_path),
+            (None, None) => return Ok(None),
+        };
+        ConfigurationFile::open(&path).map(Some)
+    }
+
+    /// What the configuration file says; one that was named must exist.
+    fn configuration(&self) -> Result<Configuration> {
+        let Some(file) = self.configuration_file_to_write()? else {
+            return Ok(Configuration::default());
+        };
+        if self.global.config.is_some() && !file.exists() && !self.may_create {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no configuration file `{}`", file.path().display()),
+            )
+            .hint("`obbackup init` writes config/obbackup.toml of the instance."));
+        }
+        Ok(file.configuration().clone())
+    }
+
+    /// The instance, if one is named or the current directory is in one.
+    pub fn instance_if_any(&self) -> Result<Option<Instance>> {
+        let Some(source_path) = self.source_path() else {
+            return Ok(None);
+        };
+        Instance::open(&source_path, &self.environment, &self.configuration()?).map(Some)
+    }
+
+    /// The instance, which the command cannot do without.
+    pub fn instance(&self) -> Result<Instance> {
+        self.instance_if_any()?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "no Openbravo instance is named, and none is here",
+            )
+            .hint("Give its source.path with --instance, or run this from inside of it.")
+        })
+    }
+
+    /// Where the repository is; a path is absolute.
+    pub fn repository_choice(&self) -> Result<RepositoryChoice> {
+        let mut choice = self
+            .configuration()?
+            .repository(self.global.repository.as_deref())?;
+        if !choice.url.contains("://") && !choice.url.is_empty() {
+            let path = absolute(Path::new(&choice.url))?;
+            choice.url = path.into_os_string().into_string().map_err(|path| {
+                Error::new(
+                    ErrorKind::Usage,
+                    format!(
+                        "the repository's path is not UTF-8: `{}`",
+                        path.to_string_lossy()
+                    ),
+                )
+            })?;
+        }
+        Ok(choice)
+    }
+
+    /// The repository, opened.
+    pub fn repository(&self) -> Result<Repository> {
+        // What is made there belongs to the owner of the instance, whoever runs this.
+        let owner = self
+            .instance_if_any()
+            .ok()
+            .flatten()
+            .map(|instance| instance.owner);
+        Repository::open(storage::open(&self.repository_choice()?.url, owner)?)
+    }
+
+    /// The backup that `text` names. `latest` is the instance's own where there is one.
+    pub fn resolve(&self, repository: &Repository, text: &str) -> Result<Backup> {
+        let instance = if text == "latest" {
+            self.instance_if_any()?
+        } else {
+            None
+        };
+        repository.resolve(text, instance.as_ref().map(|instance| instance.id.as_str()))
+    }
+
+    /// Threads to work with.
+    pub fn jobs(&self) -> Result<usize> {
+        let machine = || std::thread::available_parallelism().map_or(1, usize::from);
+        let configured = self.configuration()?.backup.jobs;
+        Ok(configured.map_or_else(machine, |jobs| usize::from(jobs.get())))
+    }
+
+    /// What the machine offers.
+    pub fn surroundings(&self) -> Result<Surroundings> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Ok(Surroundings {
+            jobs: self.jobs()?,
+            program_directories: std::env::split_paths(&path).collect(),
+            work_directory: std::env::temp_dir(),
+        })
+    }
+
+    /// Runs long work: shows its progress, and lets Ctrl-C stop it.
+    pub fn work<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
+        let show = match &self.global {
+            Global { json: true, .. } => Show::Json,
+            Global { quiet: true, .. } => Show::Warnings,
+            _ => Show::All,
+        };
+        let terminal = Terminal::new(show, interrupt::cancel_flag()?);
+        let result = work(&terminal);
+        if result.is_ok() {
+            terminal.finish();
+        }
+        result
+    }
+
+    /// Runs long work that Ctrl-C can stop, without showing its progress.
+    pub fn work_unseen<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
+        let show = if self.global.json {
+            Show::Json
+        } else {
+            Show::Warnings
+        };
+        work(&Terminal::new(show, interrupt::cancel_flag()?))
+    }
+
+    /// Shows a warning outside of long work.
+    pub fn warn(&self, message: &str) {
+        let show = if self.global.json {
+            Show::Json
+        } else {
+            Show::Warnings
+        };
+        Terminal::new(show, std::sync::Arc::default()).warn(message);
+    }
+
+    /// Asks; whether the answer is `expected`. An error where nobody can answer.
+    pub fn confirm(&self, question: &str, expected: &str) -> Result<()> {
+        if self.global.no_input || self.global.json || !io::stdin().is_terminal() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "this has to be confirmed, and there is nobody to ask",
+            )
+            .hint("Add --yes if you are sure."));
+        }
+        let failed = |error| Error::io("cannot ask", error);
+        let mut stderr = io::stderr();
+        stderr
+            .write_all(question.as_bytes())
+            .and_then(|()| stderr.flush())
+            .map_err(failed)?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+        if answer.trim() == expected {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Cancelled,
+            "not confirmed; nothing was done",
+        ))
+    }
+}
+
+/// From the current directory on, without `..`, which means something else once a link on the way
+/// changes.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    let full = std::path::absolute(path)
+        .map_err(|error| Error::io(format!("cannot resolve `{}`", path.display()), error))?;
+    let winding = full.components().any(|part| part == Component::ParentDir);
+    Ok(if winding {
+        instance::resolve_existing(&full)
+    } else {
+        full
+    })
+}

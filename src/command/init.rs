@@ -1,0 +1,68 @@
+//! Making a repository and writing down which instance it is for.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::codec::Compression;
+use crate::config::ConfigurationFile;
+use crate::error::Result;
+use crate::instance::{Instance, check_nesting};
+use crate::repository::Repository;
+use crate::storage;
+
+/// What `init` made.
+#[derive(Debug, Clone, Serialize)]
+pub struct Initialized {
+    /// Where the repository is.
+    pub repository: String,
+    /// Its id.
+    pub repository_id: String,
+    /// How it compresses.
+    pub compression: Compression,
+    /// The configuration that names it, unless there is no instance.
+    pub configuration: Option<PathBuf>,
+    /// The instance's id.
+    pub instance_id: Option<String>,
+}
+
+/// The name under which `init` writes the first repository down.
+const FIRST_NAME: &str = "main";
+
+/// Makes the repository at `url` and, with an instance, names it in that instance's configuration.
+///
+/// The repository comes first: a configuration never names one that is not there.
+pub fn init(
+    url: &str,
+    compression: Compression,
+    instance: Option<&Instance>,
+    configuration: Option<&mut ConfigurationFile>,
+) -> Result<Initialized> {
+    let storage = storage::open(url, instance.map(|instance| instance.owner))?;
+    if let Some(instance) = instance {
+        check_nesting(Path::new(&storage.location()), instance)?;
+    }
+    let repository = Repository::init(storage, compression)?;
+    let location = repository.storage().location();
+    let mut written = None;
+    if let (Some(instance), Some(file)) = (instance, configuration) {
+        file.set_instance_id(&instance.id)?;
+        let taken = &file.configuration().repository;
+        let mut name = FIRST_NAME.to_owned();
+        let mut number = 2;
+        while taken.get(&name).is_some_and(|known| known.url != location) {
+            name = format!("{FIRST_NAME}-{number}");
+            number += 1;
+        }
+        file.add_repository(&name, &location, false)?;
+        file.save(instance.owner)?;
+        written = Some(file.path().to_owned());
+    }
+    Ok(Initialized {
+        repository: location,
+        repository_id: repository.header().id.clone(),
+        compression,
+        configuration: written,
+        instance_id: instance.map(|instance| instance.id.clone()),
+    })
+}

@@ -1,11 +1,11 @@
 //! The tables' rows and the sequences' values.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::Write;
 use std::sync::Mutex;
 
 use super::plan::DatabasePlan;
-use super::{DatabaseTarget, catalog_entries, disordered};
+use super::{DatabaseTarget, catalog_entries, disordered, statistics};
 use crate::chunk::ChunkSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::{DatabaseEntry, Table};
@@ -67,14 +67,14 @@ impl Contents {
         })
     }
 
-    /// Loads it all, the largest tables first. Returns the rows.
+    /// Loads it all, the largest tables first.
     pub fn load<S: ChunkSource + ?Sized>(
         mut self,
         target: &DatabaseTarget,
         plan: &DatabasePlan,
         source: &S,
         watch: &Watch<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Loaded> {
         let loader = Loader {
             target,
             plan,
@@ -83,24 +83,47 @@ impl Contents {
         };
         let mut session = loader.session()?;
         find_roots(&mut session, &mut self.tables)?;
-        let queue = Mutex::new(VecDeque::from(self.tables));
-        let rows = Mutex::new(0);
+        let work = Mutex::new(Work {
+            open: self.tables.into(),
+            ..Work::default()
+        });
         std::thread::scope(|scope| {
             for _ in 0..target.options.jobs.max(1) {
-                scope.spawn(|| match loader.work(&queue) {
-                    Ok(loaded) => *locked(&rows) += loaded,
-                    Err(error) => watch.fail(error),
+                scope.spawn(|| {
+                    if let Err(error) = loader.work(&work) {
+                        watch.fail(error);
+                    }
                 });
             }
         });
         watch.check()?;
-        let mut total = *locked(&rows);
+        let mut loaded = std::mem::take(&mut locked(&work).loaded);
         if !self.extension_tables.is_empty() {
-            total += loader.load_extension_tables(&mut session, self.extension_tables)?;
+            loaded.rows += loader.load_extension_tables(&mut session, self.extension_tables)?;
         }
         set_sequences(&mut session, &self.sequences)?;
-        Ok(total)
+        Ok(loaded)
     }
+}
+
+/// What was loaded.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// Rows of all tables.
+    pub rows: u64,
+    /// The tables, quoted, whose statistics are gathered already.
+    pub analyzed: HashSet<String>,
+}
+
+/// What the connections share.
+#[derive(Default)]
+struct Work {
+    open: VecDeque<TableRows>,
+    /// Tables that are being loaded.
+    loading: usize,
+    /// Loaded ones, quoted, whose statistics are to be gathered.
+    waiting: VecDeque<String>,
+    loaded: Loaded,
 }
 
 struct Loader<'a, S: ChunkSource + ?Sized> {
@@ -121,28 +144,57 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         Ok(session)
     }
 
-    fn work(&self, queue: &Mutex<VecDeque<TableRows>>) -> Result<u64> {
+    fn work(&self, work: &Mutex<Work>) -> Result<()> {
         let mut session = self.session()?;
-        let mut rows = 0;
         loop {
             self.watch.check()?;
-            let next = locked(queue).pop_front();
-            let Some(next) = next else {
-                return Ok(rows);
+            let mut shared = locked(work);
+            let Some(next) = shared.open.pop_front() else {
+                drop(shared);
+                return self.analyze_meanwhile(&mut session, work);
             };
-            rows += next.table.rows;
-            let name = quote::qualified(&next.table.schema, &next.table.name);
-            let what = format!("cannot load table {name}");
-            if let Some(root) = &next.root {
-                self.copy(&mut session, &next, root, "", &what)?;
-                continue;
-            }
-            // Rows of a table that was emptied in the same transaction can be written as if they had
-            // always been there: no second write of each page by the first reader or vacuum.
-            session.run(&what, &format!("BEGIN; TRUNCATE ONLY {name}"))?;
-            self.copy(&mut session, &next, &name, "FREEZE, ", &what)?;
-            session.run(&what, "COMMIT")?;
+            shared.loading += 1;
+            drop(shared);
+            let name = self.load(&mut session, &next)?;
+            let mut shared = locked(work);
+            shared.loading -= 1;
+            shared.loaded.rows += next.table.rows;
+            shared.waiting.push_back(name);
         }
+    }
+
+    /// While others still load large tables, a connection with nothing left to load gathers statistics
+    /// that would have to be gathered afterwards.
+    fn analyze_meanwhile(&self, session: &mut Session, work: &Mutex<Work>) -> Result<()> {
+        loop {
+            self.watch.check()?;
+            let mut shared = locked(work);
+            if shared.loading == 0 {
+                return Ok(());
+            }
+            let Some(table) = shared.waiting.pop_front() else {
+                return Ok(());
+            };
+            drop(shared);
+            statistics::analyze(session, &table, self.watch)?;
+            locked(work).loaded.analyzed.insert(table);
+        }
+    }
+
+    /// One table; returns its quoted name.
+    fn load(&self, session: &mut Session, next: &TableRows) -> Result<String> {
+        let name = quote::qualified(&next.table.schema, &next.table.name);
+        let what = format!("cannot load table {name}");
+        if let Some(root) = &next.root {
+            self.copy(session, next, root, "", &what)?;
+            return Ok(name);
+        }
+        // Rows of a table that was emptied in the same transaction can be written as if they had
+        // always been there: no second write of each page by the first reader or vacuum.
+        session.run(&what, &format!("BEGIN; TRUNCATE ONLY {name}"))?;
+        self.copy(session, next, &name, "FREEZE, ", &what)?;
+        session.run(&what, "COMMIT")?;
+        Ok(name)
     }
 
     fn copy(

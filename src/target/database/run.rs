@@ -71,14 +71,14 @@ impl DatabaseTarget {
     ) -> Result<u64> {
         let definitions = Definitions::write(self, plan)?;
         definitions.restore(self, plan, "pre-data", 1, watch)?;
-        let rows = rows::Contents::read(part, source)?.load(self, plan, source, watch)?;
+        let loaded = rows::Contents::read(part, source)?.load(self, plan, source, watch)?;
         large_objects::load(self, plan, part, source, watch)?;
         watch.progress().stage("indexes and constraints", None);
         let jobs = self.options.jobs.max(1);
         definitions.restore(self, plan, "post-data", jobs, watch)?;
         watch.progress().stage("statistics", None);
-        statistics::gather(self, plan, watch)?;
-        Ok(rows)
+        statistics::gather(self, plan, &loaded.analyzed, watch)?;
+        Ok(loaded.rows)
     }
 
     /// As the application would ask, in a transaction that writes nothing.

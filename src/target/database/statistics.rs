@@ -1,20 +1,24 @@
 //! The planner's statistics, without which the application's first hour would be its slowest.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use super::DatabaseTarget;
 use super::plan::DatabasePlan;
 use crate::error::{ErrorKind, Result};
+use crate::postgresql::Session;
 use crate::postgresql::client::{database_error, get};
 use crate::postgresql::quote;
 use crate::postgresql::watch::{Watch, locked};
 
-/// Analyzes every table over several connections, the largest first. A table that cannot be analyzed
-/// is a warning: autovacuum will meet the same, and the data is there.
+/// Analyzes every table over several connections, the largest first.
+///
+/// Those of `done` need it again only where indexes on expressions or extended statistics, which came
+/// later, want statistics of their own.
 pub(super) fn gather(
     target: &DatabaseTarget,
     plan: &DatabasePlan,
+    done: &HashSet<String>,
     watch: &Watch<'_>,
 ) -> Result<()> {
     let mut session = target.session(plan.as_system)?;
@@ -27,7 +31,10 @@ pub(super) fn gather(
                 JOIN pg_catalog.pg_class f ON f.oid = i.inhrelid AND f.relkind = 'f'
                 UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i
                 JOIN over_foreign o ON o.oid = i.inhrelid)
-            SELECT n.nspname::text, c.relname::text
+            SELECT n.nspname::text, c.relname::text,
+                EXISTS (SELECT FROM pg_catalog.pg_index i
+                    WHERE i.indrelid = c.oid AND i.indexprs IS NOT NULL)
+                OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE (c.relkind IN ('m', 'p')
                     OR c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0)
@@ -42,7 +49,11 @@ pub(super) fn gather(
     let mut queue = VecDeque::new();
     for row in &rows {
         let (schema, table): (String, String) = (get(row, 0)?, get(row, 1)?);
-        queue.push_back(quote::qualified(&schema, &table));
+        let table = quote::qualified(&schema, &table);
+        let wants_more: bool = get(row, 2)?;
+        if wants_more || !done.contains(&table) {
+            queue.push_back(table);
+        }
     }
     let queue = Mutex::new(queue);
     std::thread::scope(|scope| {
@@ -75,13 +86,20 @@ fn work(
         let Some(table) = table else {
             return Ok(());
         };
-        let what = format!("cannot gather the statistics of {table}");
-        match session.run(&what, &format!("ANALYZE {table}")) {
-            Err(error) if error.kind() == ErrorKind::Failure => {
-                watch.check()?;
-                watch.progress().warn(&error.message());
-            }
-            other => other?,
+        analyze(&mut session, &table, watch)?;
+    }
+}
+
+/// Analyzes one table. That it cannot be done is a warning: autovacuum will meet the same, and the data is
+/// there.
+pub(super) fn analyze(session: &mut Session, table: &str, watch: &Watch<'_>) -> Result<()> {
+    let what = format!("cannot gather the statistics of {table}");
+    match session.run(&what, &format!("ANALYZE {table}")) {
+        Err(error) if error.kind() == ErrorKind::Failure => {
+            watch.check()?;
+            watch.progress().warn(&error.message());
+            Ok(())
         }
+        other => other,
     }
 }

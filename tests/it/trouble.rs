@@ -1,13 +1,19 @@
 //! Whole backups under trouble: people who work on meanwhile, a full device, an unreadable file.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::{Duration, Instant};
+
 use crate::support::cluster::skipped;
 use crate::support::tree::is_root;
 use crate::support::world::{World, errors};
+
+/// A file that is made after the first walk and deleted before the second one cannot be had: people take longer.
+const LIFETIME: Duration = Duration::from_secs(6);
 
 /// Users attach and delete while backups run. Openbravo writes the file before its row, and deletes the row before
 /// the file; so a row of the snapshot always has its file, and the backup must have both.
@@ -75,23 +81,32 @@ fn attach_and_delete(world: &World, writer: u32, stop: &AtomicBool) -> u32 {
     let template = "INSERT INTO c_file SELECT (jsonb_populate_record(f, jsonb_build_object( \
         'c_file_id', $1::text, 'name', $2::text, 'path', $3::text))).* FROM c_file f LIMIT 1";
     let mut number = 0;
+    let mut doomed = VecDeque::new();
     while !stop.load(Ordering::Relaxed) {
         let (id, name) = (
             format!("{writer}TEST{number:027}"),
             format!("{writer}-{number}.txt"),
         );
         let path = format!("259/{writer:03}/{}", number % 10);
-        let directory = world.instance.attachments.join(&path);
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join(&name), &name).unwrap();
+        let file = world.instance.attachments.join(&path).join(&name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, &name).unwrap();
         client.execute(template, &[&id, &name, &path]).unwrap();
         if number % 3 != 0 {
+            doomed.push_back((Instant::now(), id, file));
+        }
+        while doomed
+            .front()
+            .is_some_and(|(made, ..)| made.elapsed() > LIFETIME)
+        {
+            let (_, id, file) = doomed.pop_front().unwrap();
             client
                 .execute("DELETE FROM c_file WHERE c_file_id = $1", &[&id])
                 .unwrap();
-            fs::remove_file(directory.join(&name)).unwrap();
+            fs::remove_file(file).unwrap();
         }
         number += 1;
+        std::thread::sleep(Duration::from_millis(5));
     }
     number
 }

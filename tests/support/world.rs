@@ -38,7 +38,7 @@ impl World {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_obbackup"));
+        let mut command = Command::new(option_env!("CARGO_BIN_EXE_obbackup").expect("a test"));
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())

@@ -22,6 +22,7 @@ mod servers;
 mod sweep;
 mod trouble;
 mod whole;
+mod world;
 
 /// A file that nobody lists is never compiled, and its tests are silently not run.
 #[test]

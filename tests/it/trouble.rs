@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::cluster::skipped;
 use crate::support::tree::is_root;
-use crate::support::world::{World, errors};
+use crate::world::{World, errors};
 
 /// A file that is made after the first walk and deleted before the second one cannot be had: people take longer.
 const LIFETIME: Duration = Duration::from_secs(6);

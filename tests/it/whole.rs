@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::tree::assert_same;
-use crate::support::world::{Rows, World, errors, number};
+use crate::world::{Rows, World, errors, number};
 
 fn assert_same_rows(expected: &Rows, actual: &Rows) {
     let names: BTreeSet<_> = expected.keys().chain(actual.keys()).collect();

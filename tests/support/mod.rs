@@ -18,4 +18,3 @@ pub mod instance;
 pub mod nasty;
 pub mod programs;
 pub mod tree;
-pub mod world;

@@ -6,9 +6,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::cluster::{Cluster, skipped};
-use super::equality;
-use super::instance::{Instance, Size};
+use crate::support::cluster::{Cluster, skipped};
+use crate::support::equality;
+use crate::support::instance::{Instance, Size};
 
 /// Tables, and what tells their rows apart.
 pub type Rows = BTreeMap<String, (i64, String)>;
@@ -38,7 +38,7 @@ impl World {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(option_env!("CARGO_BIN_EXE_obbackup").expect("a test"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_obbackup"));
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())

@@ -34,6 +34,8 @@ pub mod repository;
 
 pub mod instance;
 
+pub mod tomcat;
+
 pub mod source;
 
 pub mod target;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["error", "progress", "config"],
     &["format", "codec", "chunk", "storage", "tree", "postgresql"],
-    &["repository", "instance", "source", "target"],
+    &["repository", "instance", "tomcat", "source", "target"],
     &["command"],
 ];
 

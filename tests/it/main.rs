@@ -20,6 +20,7 @@ mod nasty;
 mod reader;
 mod servers;
 mod sweep;
+mod tomcat;
 mod trouble;
 mod whole;
 mod world;

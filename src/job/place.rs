@@ -57,11 +57,16 @@ pub(super) struct JobDirectory {
 impl Place {
     /// That of `instance`.
     pub fn of(instance: &Instance) -> Self {
-        let own = instance.source_path.join(OWN_DIRECTORY);
+        Self::at(&instance.source_path, instance.owner)
+    }
+
+    /// That of the instance in `source_path`, for its owner.
+    pub(crate) fn at(source_path: &Path, owner: Owner) -> Self {
+        let own = source_path.join(OWN_DIRECTORY);
         Self {
             directory: own.join(JOBS),
             shown: own.join("page/restore.html"),
-            owner: instance.owner,
+            owner,
         }
     }
 

@@ -5,6 +5,7 @@
 //! restore runs; the kernel gives it back however the process ends, so nobody ever has to unlock.
 
 mod estimate;
+mod launch;
 mod place;
 mod scribe;
 mod stage;
@@ -23,6 +24,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::format::id::random_id;
 use crate::progress::Progress;
 
+pub use launch::{Launch, Launched};
 pub use place::{Place, StatusFiles};
 pub use stage::{Stage, Timing};
 pub use status::{About, Outcome, PutBack, Status, Verdict};

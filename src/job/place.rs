@@ -230,6 +230,16 @@ impl Place {
         self.directory.join(id).join(LOG)
     }
 
+    /// Where the variables of one job are, from its launch to its beginning.
+    pub(super) fn environment_path(&self, id: &str) -> PathBuf {
+        self.directory.join(format!("{id}.environment"))
+    }
+
+    /// Whom everything there belongs to.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// The token of one job, for whoever may read its directory.
     pub fn token(&self, id: &str) -> Result<Secret> {
         let path = self.directory.join(id).join(TOKEN);

@@ -8,6 +8,7 @@ mod access;
 mod answer;
 mod server;
 mod snippets;
+mod stand_in;
 mod view;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -19,6 +20,7 @@ use crate::tomcat::server_xml::{Connector, Protocol};
 
 pub use server::Server;
 pub use snippets::{Snippet, snippets};
+pub use stand_in::StandIn;
 pub use view::{Links, drawn};
 
 use access::Access;

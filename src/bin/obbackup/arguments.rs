@@ -100,6 +100,7 @@ pub enum Command {
     Cat(Cat),
     Verify(Verify),
     Restore(Restore),
+    Status(crate::status::Status),
     Delete(Delete),
     Doctor(Doctor),
     #[command(subcommand)]
@@ -276,7 +277,8 @@ Examples:
   obbackup restore 3f9a01c2 --only attachments --to-directory /srv/attachments
   obbackup restore latest --path sources/modules --to-directory /srv/modules
   obbackup restore latest --in-place --dry-run
-  obbackup restore latest --in-place")]
+  obbackup restore latest --in-place
+  obbackup restore latest --in-place --yes --detach")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
@@ -313,6 +315,14 @@ pub struct Restore {
     /// Do not ask for the instance's name
     #[arg(long)]
     pub yes: bool,
+
+    /// Run on when this program, its terminal or Tomcat ends; follow it with `obbackup status --follow`
+    #[arg(long, requires_all = ["in_place", "yes"], conflicts_with = "dry_run")]
+    pub detach: bool,
+
+    /// The job that another process has announced
+    #[arg(long, hide = true, requires = "in_place")]
+    pub job: Option<String>,
 }
 
 /// Delete one backup, and give back the room that only it needed
@@ -339,8 +349,13 @@ pub struct Delete {
 #[command(after_long_help = "\
 Examples:
   obbackup doctor
-  obbackup doctor --instance /opt/openbravo --json")]
-pub struct Doctor {}
+  obbackup doctor --instance /opt/openbravo --json
+  obbackup doctor --proxy-snippets")]
+pub struct Doctor {
+    /// Print what Apache or nginx needs to show the page of a restore while Tomcat is down, and nothing else
+    #[arg(long)]
+    pub proxy_snippets: bool,
+}
 
 /// About the room that backups take
 #[derive(Debug, Subcommand)]
@@ -461,6 +476,8 @@ mod tests {
             "backup --neutralize",
             "restore latest",
             "restore latest --in-place --to-database x",
+            "restore latest --in-place --detach",
+            "restore latest --to-database x --yes --detach",
             "restore --in-place",
             "-q -v list",
             "storage",

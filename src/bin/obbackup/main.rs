@@ -14,6 +14,7 @@ mod output;
 mod restore;
 mod session;
 mod show;
+mod status;
 mod storage;
 mod terminal;
 mod verify;
@@ -63,7 +64,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Cat(arguments) => contents::cat(&session, &arguments),
         Command::Verify(arguments) => verify::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
-        Command::Doctor(_) => doctor::run(&session),
+        Command::Status(arguments) => status::run(&session, &arguments),
+        Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
         Command::Completions(arguments) => manual::completions(&arguments),

@@ -4,9 +4,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
 use obbackup::command::surroundings::Surroundings;
-use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
+use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice, RestoreSection};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
+use obbackup::job::{Place, StatusFiles};
 use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
@@ -103,6 +104,17 @@ impl Session {
     pub fn tomcat(&self, instance: &Instance) -> Result<Option<Tomcat>> {
         let section = self.configuration()?.tomcat;
         tomcat::find(instance, &self.environment, &section, Systemd::running())
+    }
+
+    /// The files of a restore's page that a proxy shows.
+    pub fn status_files(&self, instance: &Instance) -> Result<StatusFiles> {
+        let configured = self.configuration()?.restore.status_file;
+        Ok(Place::of(instance).status_files(configured.as_deref()))
+    }
+
+    /// What the configuration says of restores.
+    pub fn restore_section(&self) -> Result<RestoreSection> {
+        Ok(self.configuration()?.restore)
     }
 
     /// Where the repository is; a path is absolute.

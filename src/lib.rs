@@ -40,4 +40,8 @@ pub mod source;
 
 pub mod target;
 
+pub mod job;
+
+pub mod page;
+
 pub mod command;

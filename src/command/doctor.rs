@@ -12,6 +12,7 @@ use crate::format::manifest::Status;
 use crate::instance::{Instance, check_nesting};
 use crate::postgresql::client::{Session, version_text};
 use crate::repository::Repository;
+use crate::tomcat::Tomcat;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,11 +48,13 @@ const OLD_BACKUP_DAYS: i64 = 2;
 pub fn doctor(
     instance: &Instance,
     repository: Result<Repository, Error>,
+    tomcat: Result<Option<Tomcat>, Error>,
     surroundings: &Surroundings,
 ) -> Vec<Check> {
     let mut report = Report(Vec::new());
     report.instance(instance);
     report.database(instance, surroundings);
+    report.tomcat(tomcat);
     match repository {
         Ok(repository) => report.repository(instance, &repository),
         Err(error) => report.failed("repository", &error),
@@ -202,6 +205,33 @@ impl Report {
                 }
             }
             Err(error) => self.failed("tables", &error),
+        }
+    }
+
+    fn tomcat(&mut self, tomcat: Result<Option<Tomcat>, Error>) {
+        let tomcat = match tomcat {
+            Ok(Some(tomcat)) => tomcat,
+            Ok(None) => {
+                return self.add(
+                    "tomcat",
+                    Health::Warning,
+                    "none was found; a restore in place cannot stop and start it",
+                    Some("Set `base`, or `stop` and `start`, under [tomcat] in obbackup.toml."),
+                );
+            }
+            Err(error) => return self.failed("tomcat", &error),
+        };
+        for finding in tomcat.examine() {
+            match finding.result {
+                Ok(found) => self.ok(finding.name, found),
+                Err(error) if finding.is_needed => self.failed(finding.name, &error),
+                Err(error) => self.add(
+                    finding.name,
+                    Health::Warning,
+                    error.to_string(),
+                    error.hint_text(),
+                ),
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod version;
 use std::path::{Path, PathBuf};
 
 pub use database::{Address, DatabaseSettings, Role, SslMode};
+pub use deploy::deployed_sources;
 pub use environment::Environment;
 pub use nesting::{check_nesting, resolve_existing};
 pub use status::{SystemStatus, is_rebuilding};
@@ -26,6 +27,9 @@ use properties::Properties;
 
 /// The file's name below `config/`, and the end of the names that override it.
 const PROPERTIES: &str = "Openbravo.properties";
+/// At the root of each directory of an instance: what a restore stages, the state before it, and how it goes.
+/// Never backed up.
+pub const OWN_DIRECTORY: &str = ".obbackup";
 /// Enough of a digest to tell instances apart.
 const DERIVED_ID_DIGITS: usize = 32;
 

@@ -9,6 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "progress", "config"],
     &["format", "codec", "chunk", "storage", "tree", "postgresql"],
     &["repository", "instance", "tomcat", "source", "target"],
+    &["job", "page"],
     &["command"],
 ];
 

@@ -21,6 +21,7 @@ mod reader;
 mod restore_kills;
 mod servers;
 mod sweep;
+mod tomcat;
 mod trouble;
 mod whole;
 mod world;

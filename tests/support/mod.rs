@@ -19,4 +19,5 @@ pub mod instance;
 pub mod nasty;
 pub mod programs;
 pub mod small;
+pub mod tomcat;
 pub mod tree;

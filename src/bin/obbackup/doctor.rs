@@ -18,7 +18,12 @@ struct Document<'a> {
 
 pub fn run(session: &Session) -> Result<Outcome> {
     let instance = session.instance()?;
-    let checks = doctor(&instance, session.repository(), &session.surroundings()?);
+    let checks = doctor(
+        &instance,
+        session.repository(),
+        session.tomcat(&instance),
+        &session.surroundings()?,
+    );
     let healthy = checks.iter().all(|check| check.result != Health::Failure);
     let document = Document {
         healthy,

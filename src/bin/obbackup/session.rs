@@ -11,6 +11,8 @@ use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
 use obbackup::storage;
+use obbackup::tomcat::systemd::Systemd;
+use obbackup::tomcat::{self, Tomcat};
 
 use crate::arguments::Global;
 use crate::interrupt;
@@ -95,6 +97,12 @@ impl Session {
             )
             .hint("Give its source.path with --instance, or run this from inside of it.")
         })
+    }
+
+    /// The Tomcat that the instance is deployed in, as far as anything tells of one.
+    pub fn tomcat(&self, instance: &Instance) -> Result<Option<Tomcat>> {
+        let section = self.configuration()?.tomcat;
+        tomcat::find(instance, &self.environment, &section, Systemd::running())
     }
 
     /// Where the repository is; a path is absolute.

@@ -18,6 +18,7 @@ mod files_trouble;
 mod made_up_instance;
 mod nasty;
 mod reader;
+mod restore_kills;
 mod servers;
 mod sweep;
 mod tomcat;

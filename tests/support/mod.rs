@@ -10,6 +10,7 @@
     clippy::cast_sign_loss
 )]
 
+pub mod application;
 pub mod backups;
 pub mod chunks;
 pub mod cluster;
@@ -17,5 +18,6 @@ pub mod equality;
 pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod small;
 pub mod tomcat;
 pub mod tree;

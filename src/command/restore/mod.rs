@@ -1,11 +1,18 @@
 //! Restoring a backup: beside what is live, or in its place.
 
 mod in_place;
+pub mod journal;
+pub mod recovery;
 mod staging;
+pub mod states;
+mod steps;
+pub mod tripwire;
+pub mod undo;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use chrono::Utc;
 use serde::Serialize;
 
 use super::contents::{file_entries, files_part};
@@ -22,8 +29,41 @@ use crate::repository::backups::Backup;
 use crate::repository::reader::Reader;
 use crate::target::database::{DatabasePlan, DatabaseTarget};
 use crate::target::files;
+use crate::tomcat::Application;
 
 pub use in_place::Replaced;
+pub use staging::Stage;
+use tripwire::Tripwire;
+
+/// What a restore in place controls besides database and files.
+#[derive(Clone, Copy, Default)]
+pub struct Control<'a> {
+    /// What runs the web application, where that was found.
+    pub application: Option<&'a dyn Application>,
+    /// Where something is to go wrong, in tests.
+    pub tripwire: Option<&'a Tripwire>,
+}
+
+/// Reports as another does, and is not asked to stop.
+struct Steady<'a>(&'a dyn Progress);
+
+impl Progress for Steady<'_> {
+    fn stage(&self, name: &str, total_bytes: Option<u64>) {
+        self.0.stage(name, total_bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
+    }
+
+    fn warn(&self, message: &str) {
+        self.0.warn(message);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
 
 /// Where a restore goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +108,9 @@ pub struct RestorePlan {
     pub notes: Vec<String>,
     #[serde(skip)]
     target: Option<(DatabaseTarget, DatabasePlan)>,
+    /// What everything is named after that a restore in place makes.
+    #[serde(skip)]
+    run: String,
 }
 
 /// The database of a plan.
@@ -154,13 +197,36 @@ pub fn plan(
     .plan()
 }
 
-/// Restores. Nothing that was there before is deleted, and whatever fails is taken back.
+/// Restores. Nothing that was there before is deleted, and whatever fails is taken back. In place only where
+/// nobody uses the database, because nothing is known of the application; [`replace`] is told.
 pub fn run(
     instance: Option<&Instance>,
     repository: &Repository,
     backup: &Backup,
     options: &RestoreOptions,
     surroundings: &Surroundings,
+    progress: &dyn Progress,
+) -> Result<Restored> {
+    let control = Control::default();
+    replace(
+        instance,
+        repository,
+        backup,
+        options,
+        surroundings,
+        control,
+        progress,
+    )
+}
+
+/// Restores as [`run`] does; in place the application is stopped, started and asked whether it answers.
+pub fn replace(
+    instance: Option<&Instance>,
+    repository: &Repository,
+    backup: &Backup,
+    options: &RestoreOptions,
+    surroundings: &Surroundings,
+    control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let reader = repository.reader()?;
@@ -178,7 +244,7 @@ pub fn run(
             job.beside(&plan, progress)
         }
         Destination::InPlace { safety_backup } => {
-            in_place::run(&job, repository, *safety_backup, progress)
+            in_place::run(&job, repository, *safety_backup, control, progress)
         }
     }
 }
@@ -198,6 +264,11 @@ impl Job<'_> {
             files: Vec::new(),
             notes: Vec::new(),
             target: None,
+            run: format!(
+                "restore-{}-{}",
+                Utc::now().format("%Y%m%dT%H%M%SZ"),
+                self.backup.id.short()
+            ),
         };
         if self.manifest().status == crate::format::manifest::Status::Partial {
             plan.notes

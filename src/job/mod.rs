@@ -158,11 +158,6 @@ impl Job {
         Board(Arc::clone(&self.shared))
     }
 
-    /// So many bytes have to be staged.
-    pub fn expect_bytes(&self, bytes: u64) {
-        self.tell(Event::Expected(bytes));
-    }
-
     /// The new state is no good, and the old one will be put back.
     pub fn trouble(&self, error: &Error) {
         self.tell(Event::Trouble(error.message()));

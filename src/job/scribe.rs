@@ -29,7 +29,6 @@ const KEPT_WARNINGS: usize = 100;
 /// What the restore tells the thread.
 #[derive(Debug)]
 pub(super) enum Event {
-    Expected(u64),
     Stage {
         name: String,
         total_bytes: Option<u64>,
@@ -78,7 +77,6 @@ impl Scribe {
     pub(super) fn run(mut self, events: &Receiver<Event>) -> Result<()> {
         loop {
             match events.recv_timeout(INTERVAL) {
-                Ok(Event::Expected(bytes)) => self.estimate.expect_bytes(bytes),
                 Ok(Event::Stage {
                     name,
                     total_bytes,
@@ -124,6 +122,9 @@ impl Scribe {
         match Stage::of(name) {
             Some(stage) if stage == status.stage => {}
             Some(stage) => {
+                if let (Stage::Staging, Some(bytes)) = (stage, total_bytes) {
+                    self.estimate.expect_bytes(bytes);
+                }
                 // Only a restore that is put back goes through a stage again.
                 let timing = self.estimate.stage(stage, done_bytes, Instant::now());
                 status.timings.push(timing);

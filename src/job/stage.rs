@@ -45,6 +45,7 @@ const NAMES: &[(&str, Stage)] = &[
     (PUTTING_BACK, Stage::Swapping),
     ("starting the application", Stage::Starting),
     (STARTING, Stage::Starting),
+    ("waiting for the application to answer", Stage::Probing),
     (PROBING, Stage::Probing),
 ];
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::stage::{Stage, Timing};
 use crate::error::{Error, ErrorKind};
 use crate::format::manifest::BackupId;
+use crate::instance::Instance;
+use crate::repository::backups::Backup;
 
 /// A restore as it is now, or as it ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +61,19 @@ pub struct About {
     pub taken_at: DateTime<Utc>,
     /// `restore` or `undo`.
     pub verb: String,
+}
+
+impl About {
+    /// The restore of a backup.
+    pub fn restore(instance: &Instance, backup: &Backup) -> Self {
+        Self {
+            instance: instance.name.clone(),
+            backup: backup.id,
+            label: backup.manifest.label.clone(),
+            taken_at: backup.manifest.finished_at,
+            verb: "restore".to_owned(),
+        }
+    }
 }
 
 /// Why the old state is put back.

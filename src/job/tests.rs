@@ -53,8 +53,7 @@ fn what_is_reported_is_seen_by_others_and_passed_on() {
 
     let inner = Recorded::default();
     let watched = job.watch(&inner);
-    watched.stage("staging", None);
-    job.expect_bytes(1000);
+    watched.stage("staging", Some(1000));
     watched.stage("database", Some(600));
     watched.advance(500);
     watched.warn("odd");

@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 mod init;
 mod interrupt;
+mod job;
 mod list;
 mod manual;
 mod output;

@@ -10,9 +10,11 @@ use obbackup::command::restore::{self, Destination, RestoreOptions, RestorePlan,
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
+use obbackup::job::About;
 
 use crate::Outcome;
 use crate::arguments::Restore;
+use crate::job::{self, Request};
 use crate::output::{Output, counted, local_time, safe, size};
 use crate::session::{Session, absolute};
 
@@ -52,16 +54,41 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         );
         session.confirm(&question, name)?;
     }
-    let restored = session.work(|progress| {
-        restore::run(
-            instance.as_ref(),
-            &repository,
-            &backup,
-            &options,
-            &surroundings,
-            progress,
-        )
-    })?;
+    let restored = match &instance {
+        Some(instance) if arguments.in_place => {
+            let tomcat = session.tomcat(instance)?;
+            if arguments.detach {
+                return job::detach(session, instance, tomcat.as_ref());
+            }
+            let request = Request {
+                instance,
+                about: About::restore(instance, &backup),
+                tomcat: tomcat.as_ref(),
+                id: arguments.job.as_deref(),
+            };
+            job::run(session, request, |control, progress| {
+                restore::replace(
+                    Some(instance),
+                    &repository,
+                    &backup,
+                    &options,
+                    &surroundings,
+                    control,
+                    progress,
+                )
+            })?
+        }
+        _ => session.work(|progress| {
+            restore::run(
+                instance.as_ref(),
+                &repository,
+                &backup,
+                &options,
+                &surroundings,
+                progress,
+            )
+        })?,
+    };
     session
         .output
         .show(&restored, |_| restored_text(&restored))?;

@@ -252,6 +252,7 @@ pub(super) fn take_safety_backup(
     label: String,
     progress: &dyn Progress,
 ) -> Result<Option<BackupId>> {
+    progress.stage("safety backup", None);
     let options = BackupOptions {
         backup_type: BackupType::Automated,
         label: Some(label),
@@ -316,6 +317,9 @@ fn stage(
     restored: &mut Restored,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let database_bytes = plan.database.as_ref().map_or(0, |database| database.bytes);
+    let files_bytes: u64 = plan.files.iter().map(|files| files.bytes).sum();
+    progress.stage("staging", Some(database_bytes + files_bytes));
     job.fill_database(plan, restored, progress)?;
     if let Some(name) = &restored.database {
         settle_status(&job.connection()?, name)?;

@@ -19,6 +19,7 @@ mod made_up_instance;
 mod nasty;
 mod reader;
 mod restore_kills;
+mod restore_live;
 mod servers;
 mod sweep;
 mod tomcat;

@@ -29,6 +29,8 @@ pub struct Stage {
 
 /// For the instance's owner alone: copies of everything lie there.
 const PRIVATE: u32 = 0o700;
+/// The one around them also holds a page for everybody.
+const PASSABLE: u32 = 0o755;
 
 impl Stage {
     /// Areas for `part`, whose live tree is or will be at `root`; `run` names this restore.
@@ -142,7 +144,12 @@ pub(super) fn make_private(directory: &Path, owner: Owner) -> Result<()> {
     let mut missing: Vec<_> = missing.collect();
     missing.reverse();
     for path in missing {
-        match DirBuilder::new().mode(PRIVATE).create(path) {
+        let mode = if path.ends_with(OWN_DIRECTORY) {
+            PASSABLE
+        } else {
+            PRIVATE
+        };
+        match DirBuilder::new().mode(mode).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             other => other.io_context(context)?,
         }

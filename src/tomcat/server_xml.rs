@@ -201,11 +201,7 @@ fn resolve(text: &str, properties: &BTreeMap<String, String>) -> String {
         resolved.push_str(before);
         match properties.get(name).map(String::as_str).or(otherwise) {
             Some(value) => resolved.push_str(value),
-            None => {
-                resolved.push_str("${");
-                resolved.push_str(name);
-                resolved.push('}');
-            }
+            None => resolved.push_str(&format!("${{{name}}}")),
         }
         rest = after;
     }

@@ -301,6 +301,7 @@ mod tests {
             [restore]
             status_file = "/var/www/openbravo/restore.html"
             page_port = 8089
+            keep_old_days = 14
             page = false
             [tomcat]
             base = "/var/lib/tomcat9"

@@ -1,11 +1,13 @@
 //! Whether a backup, and a restore, would find everything that they need.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
 use super::database::{self, check_status};
+use super::restore::states::kept_states;
 use super::surroundings::Surroundings;
 use crate::error::Error;
 use crate::format::manifest::Status;
@@ -44,17 +46,20 @@ const LOW_SPACE_PERCENT: u64 = 10;
 /// A last good backup that is older than this many days deserves a warning.
 const OLD_BACKUP_DAYS: i64 = 2;
 
-/// Everything that was looked at, in the order in which a backup needs it.
+/// Everything that was looked at, in the order in which a backup needs it. `keeps_old`: how long the state before
+/// a restore is kept.
 pub fn doctor(
     instance: &Instance,
     repository: Result<Repository, Error>,
     tomcat: Result<Option<Tomcat>, Error>,
+    keeps_old: TimeDelta,
     surroundings: &Surroundings,
 ) -> Vec<Check> {
     let mut report = Report(Vec::new());
     report.instance(instance);
     report.database(instance, surroundings);
     report.tomcat(tomcat);
+    report.states(instance, keeps_old);
     match repository {
         Ok(repository) => report.repository(instance, &repository),
         Err(error) => report.failed("repository", &error),
@@ -232,6 +237,33 @@ impl Report {
                     error.hint_text(),
                 ),
             }
+        }
+    }
+
+    /// States that can be brought back, and until when.
+    fn states(&mut self, instance: &Instance, keeps_old: TimeDelta) {
+        let states = match kept_states(&instance.source_path) {
+            Ok(states) => states,
+            Err(error) => return self.failed("old state", &error),
+        };
+        for (number, state) in states.iter().enumerate() {
+            let mut found = format!(
+                "{} keeps {} since {}, until {}",
+                state.run,
+                if state.is_replaced {
+                    "the state before it"
+                } else {
+                    "the state that did not come up"
+                },
+                state.at.format("%Y-%m-%d %H:%M UTC"),
+                (state.at + keeps_old).format("%Y-%m-%d"),
+            );
+            if let Some(database) = &state.database {
+                let _ = write!(found, "; database {database}");
+            }
+            let back =
+                (number == 0 && state.is_replaced).then_some("`obbackup undo` brings it back.");
+            self.add("old state", Health::Ok, found, back);
         }
     }
 

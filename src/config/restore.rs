@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -15,11 +16,21 @@ pub struct RestoreSection {
     pub status_file: Option<PathBuf>,
     /// A port of its own for the page, all through the restore, besides Tomcat's.
     pub page_port: Option<NonZeroU16>,
+    /// How many days the state before a restore is kept; 7 unless set.
+    pub keep_old_days: Option<u16>,
     /// Answer on Tomcat's HTTP port while Tomcat is down; `true` unless set.
     pub page: Option<bool>,
 }
 
+/// Long enough that a mistake is seen in the first working week.
+const KEEP_OLD_DAYS: u16 = 7;
+
 impl RestoreSection {
+    /// How long the state before a restore is kept.
+    pub fn keeps_old(&self) -> TimeDelta {
+        TimeDelta::days(self.keep_old_days.unwrap_or(KEEP_OLD_DAYS).into())
+    }
+
     pub(super) fn check(&self, path: &Path) -> Result<()> {
         match &self.status_file {
             Some(file)

@@ -223,6 +223,28 @@ impl Instance {
         self.roots().into_iter().find(|root| root.part == part)
     }
 
+    /// The same instance with its database under another name and directories in other places: a state
+    /// that is kept aside.
+    #[must_use]
+    pub fn aside(&self, database: Option<&str>, roots: &[(Part, PathBuf)]) -> Self {
+        let mut aside = self.clone();
+        if let Some(database) = database {
+            database.clone_into(&mut aside.database.name);
+        }
+        for (part, root) in roots {
+            let root = root.clone();
+            match part {
+                Part::Sources => aside.source_path = root,
+                Part::Configuration => aside.config_path = root,
+                Part::Deploy => aside.deploy_path = Some(root),
+                Part::Attachments => aside.attach_path = Some(root),
+                Part::Reprintables => aside.reprintable_path = Some(root),
+                Part::Database => {}
+            }
+        }
+        aside
+    }
+
     /// What a manifest says of the instance; modules are the database's to tell.
     pub fn identity(&self) -> InstanceIdentity {
         InstanceIdentity {

@@ -16,10 +16,10 @@ fn place(directory: &std::path::Path) -> Place {
 pub(crate) fn about() -> About {
     About {
         instance: "openbravo".to_owned(),
-        backup: Digest256::of(b"backup"),
+        backup: Some(Digest256::of(b"backup")),
         label: Some("before <the> change".to_owned()),
         taken_at: Utc::now(),
-        verb: "restore".to_owned(),
+        verb: Verb::Restore,
     }
 }
 

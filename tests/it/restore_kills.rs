@@ -21,16 +21,11 @@ const ORDERS: &str = "OBBACKUP_TEST_RESTORE";
 fn victim() {
     let orders = std::env::var(ORDERS).unwrap();
     let orders: Vec<&str> = orders.split('\n').collect();
-    let [what, when, at, url, directory, database, id] = orders[..] else {
+    let [what, at, url, directory, database, id] = orders[..] else {
         panic!("{orders:?}");
     };
-    let fault = if when == "before" {
-        Fault::KillBefore
-    } else {
-        Fault::KillAfter
-    };
     let small = Small::at(&url.parse().unwrap(), Path::new(directory), database);
-    let tripwire = Tripwire::at(at.parse().unwrap(), fault);
+    let tripwire = Tripwire::at(at.parse().unwrap(), Fault::KillBefore);
     let control = Control {
         tripwire: Some(&tripwire),
         ..small.control()
@@ -42,17 +37,9 @@ fn victim() {
     }
 }
 
-fn run_victim(
-    cluster: &Cluster,
-    small: &Small,
-    id: &str,
-    what: &str,
-    when: &str,
-    at: u64,
-) -> ExitStatus {
+fn run_victim(cluster: &Cluster, small: &Small, id: &str, what: &str, at: u64) -> ExitStatus {
     let orders = [
         what,
-        when,
         &at.to_string(),
         &cluster.url("postgres"),
         small.directory.to_str().unwrap(),
@@ -135,13 +122,14 @@ fn small(cluster: &Cluster, directory: &Path, name: &str) -> (Small, String, Sta
     (small, id, after)
 }
 
-fn killed(what: &str, when: &str) {
+/// Before each effect, which is also after the one before it: nothing is changed in between.
+fn killed(what: &str) {
     use std::os::unix::process::ExitStatusExt;
     let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let name = format!("kill_{what}_{when}");
+    let name = format!("kill_{what}");
     let (small, id, restored) = small(cluster, directory.path(), &name);
     let live = small.state();
     let mut cases = Cases {
@@ -165,17 +153,17 @@ fn killed(what: &str, when: &str) {
             cases.before = small.state();
             cases.after = live.clone();
         }
-        let status = run_victim(cluster, &small, &id, what, when, deaths);
+        let status = run_victim(cluster, &small, &id, what, deaths);
         if status.success() {
             assert_eq!(small.state(), cases.after);
             break;
         }
-        assert_eq!(status.signal(), Some(9), "{what} {when} {deaths}: {status}");
-        cases.check(&format!("{what} killed {when} effect {deaths}"));
+        assert_eq!(status.signal(), Some(9), "{what} {deaths}: {status}");
+        cases.check(&format!("{what} killed before effect {deaths}"));
         deaths += 1;
     }
     println!(
-        "{what}, killed {when} each of {deaths} effects: {} finished, {} reversed, {} cleared away, {} whole",
+        "{what}, killed before each of {deaths} effects: {} finished, {} reversed, {} cleared away, {} whole",
         cases.finished, cases.reversed, cases.cleared, cases.whole
     );
     assert!(deaths > 20 && cases.finished > 10 && cases.reversed > 3);
@@ -183,22 +171,12 @@ fn killed(what: &str, when: &str) {
 
 #[test]
 fn a_restore_is_killed_before_each_effect() {
-    killed("restore", "before");
-}
-
-#[test]
-fn a_restore_is_killed_after_each_effect() {
-    killed("restore", "after");
+    killed("restore");
 }
 
 #[test]
 fn an_undo_is_killed_before_each_effect() {
-    killed("undo", "before");
-}
-
-#[test]
-fn an_undo_is_killed_after_each_effect() {
-    killed("undo", "after");
+    killed("undo");
 }
 
 /// An error at each effect puts everything back, and an error at each effect from one on leaves it to the next run.

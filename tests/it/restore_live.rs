@@ -80,7 +80,7 @@ fn people_see_the_page_and_then_the_restored_application() {
     let stop = AtomicBool::new(false);
     let (output, seen) = std::thread::scope(|scope| {
         let seen = scope.spawn(|| reload(server.port, &stop));
-        let output = world.output(&["restore", &backup, "--in-place", "--yes"]);
+        let output = world.output(&["restore", &backup, "--yes"]);
         stop.store(true, Ordering::Relaxed);
         (output, seen.join().unwrap())
     });
@@ -152,7 +152,7 @@ fn an_application_that_does_not_come_up_is_put_back() {
     let short = text.replace("probe_timeout_seconds = 60", "probe_timeout_seconds = 10");
     fs::write(&path, short).unwrap();
 
-    let output = world.output(&["restore", &broken, "--in-place", "--yes"]);
+    let output = world.output(&["restore", &broken, "--yes"]);
     assert_eq!(
         output.status.code(),
         Some(16),
@@ -212,7 +212,7 @@ fn a_detached_restore_outlives_whoever_began_it() {
     let token = launched["token"].as_str().unwrap();
     assert_eq!(launched["status_path"], "/openbravo/");
 
-    let second = world.output(&["restore", &backup, "--in-place", "--yes", "--detach"]);
+    let second = world.output(&["restore", &backup, "--yes", "--detach"]);
     assert_eq!(second.status.code(), Some(11), "{}", errors(&second));
     // Whoever has the token sees details once the page is there.
     let begun = Instant::now();

@@ -121,6 +121,30 @@ impl Small {
         );
     }
 
+    /// The server listens elsewhere now.
+    pub fn moved_to(&mut self, server: &postgres::Config) {
+        let old = format!("127.0.0.1:{}", self.server.get_ports()[0]);
+        self.server = server.clone();
+        let new = format!("127.0.0.1:{}", self.server.get_ports()[0]);
+        let path = self.sources().join("config/Openbravo.properties");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace(&old, &new)).unwrap();
+    }
+
+    /// Waits until nobody is connected any more: a session that was closed takes a moment.
+    pub fn wait_for_no_sessions(&self) {
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1";
+        let mut client = self.connect("postgres");
+        while client
+            .query_one(query, &[&self.database])
+            .unwrap()
+            .get::<_, i64>(0)
+            > 0
+        {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     /// Writes a file of the instance.
     pub fn write(&self, path: &str, content: &str) {
         let path = self.directory.join(path);
@@ -146,7 +170,9 @@ impl Small {
         );
         self.write("openbravo/src/A.java", &format!("class A {{}} // {word}"));
         self.write("openbravo/stray", word);
-        fs::remove_dir_all(self.directory.join("openbravo/modules")).ok();
+        fs::remove_dir_all(self.directory.join("openbravo/modules/m")).ok();
+        // Not where it is a mount point.
+        fs::remove_dir(self.directory.join("openbravo/modules")).ok();
         self.write(
             "tomcat/webapps/openbravo/index.html",
             &format!("<html>{word}</html>"),
@@ -192,6 +218,7 @@ impl Small {
         Repository::open(Arc::new(Local::new(self.directory.join("repository")))).unwrap()
     }
 
+    #[allow(clippy::unused_self)] // It belongs to the instance for whoever asks.
     pub fn surroundings(&self) -> Surroundings {
         Surroundings {
             jobs: 1,
@@ -253,10 +280,7 @@ impl Small {
 
     /// With the application, and nothing going wrong.
     pub fn control(&self) -> Control<'_> {
-        Control {
-            application: Some(&self.application),
-            tripwire: None,
-        }
+        Control::of(Some(&self.application))
     }
 
     /// How everything is now.
@@ -339,6 +363,12 @@ fn collect(directory: &Path, shown: &str, files: &mut BTreeMap<String, String>) 
         } else {
             let mode = fs::metadata(&path).unwrap().mode();
             let content = fs::read_to_string(&path).unwrap();
+            // A server that was started again listens elsewhere.
+            let content: Vec<_> = content
+                .lines()
+                .filter(|line| !line.starts_with("bbdd.url="))
+                .collect();
+            let content = content.join("\n");
             files.insert(shown, format!("{mode:o} {content}"));
         }
     }

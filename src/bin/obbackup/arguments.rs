@@ -10,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
+use crate::undo::Undo;
+
 /// Back up and restore one Openbravo instance as one consistent unit
 ///
 /// A backup holds the instance's PostgreSQL database, its sources, the deployed web application, the
@@ -100,6 +102,7 @@ pub enum Command {
     Cat(Cat),
     Verify(Verify),
     Restore(Restore),
+    Undo(Undo),
     Status(crate::status::Status),
     Delete(Delete),
     Doctor(Doctor),
@@ -263,22 +266,25 @@ pub struct Verify {
     pub read_data: bool,
 }
 
-/// Restore a backup: beside what is there, or in its place
+/// Restore a backup: in place of the instance, or beside it
+///
+/// Without a target the instance is replaced: a backup of the present state is taken, the new database and
+/// files are made complete and proven beside the live ones, the application is stopped, old and new change
+/// places by renames, and the application is started and asked whether it answers. Where it does not, or
+/// where anything fails, all is put back (exit code 16). The old state is kept, and `obbackup undo`
+/// brings it back.
 ///
 /// With --to-database the data goes into that new database, with --to-directory the files go below
-/// that empty or new directory; nothing live is touched. With --in-place both are made complete and
-/// proven beside the live ones first and then take their place; the old state is kept, and a backup of
-/// it is taken before. Stop Tomcat first.
+/// that empty or new directory; nothing live is touched.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("target").required(true).multiple(true).args(["to_database", "to_directory", "in_place"]))]
 #[command(after_long_help = "\
 Examples:
+  obbackup restore latest --dry-run
+  obbackup restore latest
+  obbackup restore 3f9a01c2 --only attachments --yes
   obbackup restore latest --to-database check --to-directory /srv/check
-  obbackup restore 3f9a01c2 --only attachments --to-directory /srv/attachments
   obbackup restore latest --path sources/modules --to-directory /srv/modules
-  obbackup restore latest --in-place --dry-run
-  obbackup restore latest --in-place
-  obbackup restore latest --in-place --yes --detach")]
+  obbackup restore latest --yes --detach")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
@@ -300,12 +306,8 @@ pub struct Restore {
     #[arg(long, value_name = "DIR")]
     pub to_directory: Option<PathBuf>,
 
-    /// In place of the instance's database and directories; the old state is kept
-    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
-    pub in_place: bool,
-
     /// Do not take a backup of the present state before it is replaced
-    #[arg(long, requires = "in_place")]
+    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
     pub no_safety_backup: bool,
 
     /// Print what would be done, and do nothing
@@ -317,11 +319,11 @@ pub struct Restore {
     pub yes: bool,
 
     /// Run on when this program, its terminal or Tomcat ends; follow it with `obbackup status --follow`
-    #[arg(long, requires_all = ["in_place", "yes"], conflicts_with = "dry_run")]
+    #[arg(long, requires = "yes", conflicts_with_all = ["dry_run", "to_database", "to_directory"])]
     pub detach: bool,
 
     /// The job that another process has announced
-    #[arg(long, hide = true, requires = "in_place")]
+    #[arg(long, hide = true, requires = "yes")]
     pub job: Option<String>,
 }
 
@@ -474,11 +476,11 @@ mod tests {
             "list --type nightly",
             "backup --only databse",
             "backup --neutralize",
-            "restore latest",
-            "restore latest --in-place --to-database x",
-            "restore latest --in-place --detach",
+            "restore",
+            "restore latest --no-safety-backup --to-database x",
+            "undo latest",
+            "restore latest --detach",
             "restore latest --to-database x --yes --detach",
-            "restore --in-place",
             "-q -v list",
             "storage",
             "frobnicate",

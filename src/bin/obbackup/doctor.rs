@@ -36,6 +36,7 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
         &instance,
         session.repository(),
         session.tomcat(&instance),
+        session.keeps_old()?,
         &session.surroundings()?,
     );
     let healthy = checks.iter().all(|check| check.result != Health::Failure);
@@ -83,23 +84,7 @@ fn proxy_snippets(session: &Session, instance: &Instance) -> Result<Outcome> {
 fn text(output: &Output, checks: &[Check]) -> String {
     let rows = checks
         .iter()
-        .map(|check| {
-            let (word, color) = match check.result {
-                Health::Ok => ("ok", Color::Green),
-                Health::Warning => ("warning", Color::Yellow),
-                Health::Failure => ("failure", Color::Red),
-            };
-            let mut found = safe(&check.found);
-            if let Some(remedy) = &check.remedy {
-                found.push('\n');
-                found.push_str(&safe(remedy));
-            }
-            vec![
-                output.colored(word, color),
-                Cell::new(safe(&check.name)),
-                Cell::new(found),
-            ]
-        })
+        .map(|check| check_row(output, check))
         .collect();
     let count = |health| checks.iter().filter(|check| check.result == health).count();
     let verdict = match (count(Health::Failure), count(Health::Warning)) {
@@ -111,4 +96,23 @@ fn text(output: &Output, checks: &[Check]) -> String {
         "{}\n{verdict}\n",
         output.table(&["", "CHECK", "FOUND"], &[], rows)
     )
+}
+
+/// A line of a table: how it is, what was looked at, what was found.
+pub fn check_row(output: &Output, check: &Check) -> Vec<Cell> {
+    let (word, color) = match check.result {
+        Health::Ok => ("ok", Color::Green),
+        Health::Warning => ("warning", Color::Yellow),
+        Health::Failure => ("failure", Color::Red),
+    };
+    let mut found = safe(&check.found);
+    if let Some(remedy) = &check.remedy {
+        found.push('\n');
+        found.push_str(&safe(remedy));
+    }
+    vec![
+        output.colored(word, color),
+        Cell::new(safe(&check.name)),
+        Cell::new(found),
+    ]
 }

@@ -12,12 +12,14 @@ mod job;
 mod list;
 mod manual;
 mod output;
+mod recover;
 mod restore;
 mod session;
 mod show;
 mod status;
 mod storage;
 mod terminal;
+mod undo;
 mod verify;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<Outcome> {
     let creates = matches!(arguments.command, Command::Init(_));
     let session = Session::new(arguments.global, creates);
+    recover::before(&session, &arguments.command)?;
     match arguments.command {
         Command::Init(arguments) => init::run(&session, &arguments),
         Command::Backup(arguments) => backup::run(&session, &arguments),
@@ -65,6 +68,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Cat(arguments) => contents::cat(&session, &arguments),
         Command::Verify(arguments) => verify::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
+        Command::Undo(arguments) => undo::run(&session, &arguments),
         Command::Status(arguments) => status::run(&session, &arguments),
         Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
+use chrono::TimeDelta;
 use obbackup::command::surroundings::Surroundings;
 use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice, RestoreSection};
 use obbackup::error::{Error, ErrorKind, Result};
@@ -46,7 +47,7 @@ impl Session {
 
     /// The instance's directory: as named, else the one that the current directory or the
     /// configuration file lies in.
-    fn source_path(&self) -> Option<PathBuf> {
+    pub fn source_path(&self) -> Option<PathBuf> {
         let named = self.global.instance.clone();
         named
             .or_else(|| {
@@ -115,6 +116,11 @@ impl Session {
     /// What the configuration says of restores.
     pub fn restore_section(&self) -> Result<RestoreSection> {
         Ok(self.configuration()?.restore)
+    }
+
+    /// How long the state before a restore is kept.
+    pub fn keeps_old(&self) -> Result<TimeDelta> {
+        Ok(self.configuration()?.restore.keeps_old())
     }
 
     /// Where the repository is; a path is absolute.

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose, Record};
 use super::recovery::{self, AtWork};
+use super::states::Expiry;
 use super::steps::Steps;
-use super::{Control, Job, RestorePlan, Restored, staging, states};
+use super::{Control, Job, RestorePlan, Restored, checks, staging, states};
 use crate::command::OWN_DIRECTORY;
 use crate::command::backup::{self, BackupOptions};
 use crate::command::database::Connection;
@@ -144,14 +145,11 @@ pub(super) fn run(
     let at_work = AtWork::begin(instance)?;
     recovery::recover_held(&at_work, instance, job.surroundings, control, progress)?;
     // First what can be refused, before anybody waits for a backup.
-    let plan = job.plan()?;
+    let plan = plan_with_room(job, repository, control, progress)?;
     let connection = match plan.database {
         Some(_) => Some(job.connection()?),
         None => None,
     };
-    if let (Some(connection), None) = (&connection, control.application) {
-        refuse_sessions(instance, connection)?;
-    }
     let safety_backup = if safety_backup {
         let label = format!("before the restore of {}", job.backup.id.short());
         take_safety_backup(instance, repository, job.surroundings, label, progress)?
@@ -197,6 +195,39 @@ pub(super) fn run(
     restored.database = plan.database.map(|database| database.name);
     restored.replaced = Some(replaced(&steps.journal)?);
     Ok(restored)
+}
+
+/// A plan that nothing stands in the way of. Where only room does, states that are kept make it: the oldest
+/// first, each backed up once more.
+fn plan_with_room(
+    job: &Job<'_>,
+    repository: &Repository,
+    control: Control<'_>,
+    progress: &dyn Progress,
+) -> Result<RestorePlan> {
+    let expiry = Expiry {
+        instance: job.instance()?,
+        repository,
+        surroundings: job.surroundings,
+        progress,
+    };
+    loop {
+        let mut plan = job.plan()?;
+        checks::look(job, control, &mut plan)?;
+        let Err(error) = checks::refuse(&plan) else {
+            return Ok(plan);
+        };
+        if error.kind() != ErrorKind::NoSpace {
+            return Err(error);
+        }
+        match expiry.remove_oldest()? {
+            Some(state) => progress.warn(&format!(
+                "the state that {} kept was removed to make room",
+                state.run
+            )),
+            None => return Err(error),
+        }
+    }
 }
 
 fn header(

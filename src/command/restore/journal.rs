@@ -147,6 +147,13 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Afterwards: what the state that is kept had beyond the safety backup is in another one.
+    Saved {
+        /// That backup.
+        backup: BackupId,
+    },
+    /// Afterwards: the state that is kept is being removed.
+    Expiring,
 }
 
 /// How a run ended.

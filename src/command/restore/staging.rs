@@ -29,6 +29,8 @@ pub struct Stage {
 
 /// For the instance's owner alone: copies of everything lie there.
 const PRIVATE: u32 = 0o700;
+/// The one around them also holds a page for everybody.
+const PASSABLE: u32 = 0o755;
 
 impl Stage {
     /// Areas for `part`, whose live tree is or will be at `root`; `run` names this restore.
@@ -142,7 +144,13 @@ pub(super) fn make_private(directory: &Path, owner: Owner) -> Result<()> {
     let mut missing: Vec<_> = missing.collect();
     missing.reverse();
     for path in missing {
-        match DirBuilder::new().mode(PRIVATE).create(path) {
+        let mode = if path.ends_with(OWN_DIRECTORY) {
+            PASSABLE
+        } else {
+            PRIVATE
+        };
+        let made = keeping_time(path, || DirBuilder::new().mode(mode).create(path));
+        match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             other => other.io_context(context)?,
         }
@@ -193,10 +201,26 @@ fn remove_empty_below(directory: &Path) {
 /// Up to the directory of our own, that one included.
 fn remove_empty_parents(directory: &Path) {
     for parent in directory.ancestors().skip(1) {
-        if fs::remove_dir(parent).is_err() || parent.ends_with(OWN_DIRECTORY) {
+        let removed = keeping_time(parent, || fs::remove_dir(parent));
+        if removed.is_err() || parent.ends_with(OWN_DIRECTORY) {
             return;
         }
     }
+}
+
+/// Makes or removes an entry without a trace in the time of the directory that it is in: that one belongs to
+/// the instance.
+fn keeping_time<T>(entry: &Path, work: impl FnOnce() -> T) -> T {
+    let around = entry.parent();
+    let time = around.and_then(|around| around.metadata().ok()?.modified().ok());
+    let done = work();
+    if let (Some(around), Some(time)) = (around, time) {
+        // Whoever may not set it may restore all the same.
+        fs::File::open(around)
+            .and_then(|open| open.set_modified(time))
+            .ok();
+    }
+    done
 }
 
 /// A directory in which areas may lie, if there is one on the same file system as `root`; else the sources,

@@ -7,6 +7,7 @@
 //! so both can begin anywhere, also where a crash or the other direction broke off.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
@@ -19,6 +20,7 @@ use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::target::database::{carry_over, standing};
 use crate::target::swap::{Entry, Leg};
+use crate::tomcat::Application;
 
 /// A swap at work.
 pub(super) struct Steps<'a> {
@@ -38,6 +40,8 @@ struct Before {
     application_ran: bool,
 }
 
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A database by its number, for the errors of what happens to it.
 type Number = Option<u32>;
 
@@ -51,7 +55,6 @@ impl Steps<'_> {
             application_ran: self.application_runs()?,
         };
         if let (
-            Some(connection),
             Some(names),
             Record::Swapping {
                 live_database,
@@ -59,12 +62,9 @@ impl Steps<'_> {
                 new_database,
                 ..
             },
-        ) = (
-            self.connection,
-            self.journal.header()?.database.clone(),
-            &mut record,
-        ) {
-            let mut session = connection.administrator()?;
+        ) = (&self.journal.header()?.database, &mut record)
+        {
+            let mut session = self.session()?;
             if let Some(live) = standing::find(&mut session, &names.live)? {
                 (*live_database, *live_is_open) = (Some(live.oid), live.is_open);
             }
@@ -103,7 +103,7 @@ impl Steps<'_> {
         if let Some(names) = self.journal.header()?.database.clone() {
             if self.is_called(before.live_database, &names.live)? {
                 self.effect("carry over", |steps| {
-                    carry_over(&mut steps.session()?, &names.live, &names.new)
+                    steps.ask(|session| carry_over(session, &names.live, &names.new))
                 })?;
                 self.rename(before.live_database, &names.old)?;
             }
@@ -246,7 +246,7 @@ impl Steps<'_> {
         }
         if let Some(names) = &header.database {
             self.effect("drop", |steps| {
-                standing::drop(&mut steps.session()?, &names.new)
+                steps.ask(|session| standing::drop(session, &names.new))
             })?;
         }
         for stage in &header.files {
@@ -362,7 +362,6 @@ impl Steps<'_> {
     fn stop(&self) -> Result<()> {
         match self.control.application {
             Some(application) if application.is_running()? => {
-                self.progress.stage("stopping the application", None);
                 self.effect("stop", |steps| application.stop(steps.progress))
             }
             _ => Ok(()),
@@ -372,7 +371,6 @@ impl Steps<'_> {
     fn start(&self) -> Result<()> {
         match self.control.application {
             Some(application) if !application.is_running()? => {
-                self.progress.stage("starting the application", None);
                 self.effect("start", |steps| application.start(steps.progress))
             }
             _ => Ok(()),
@@ -383,14 +381,27 @@ impl Steps<'_> {
         let Some(application) = self.control.application else {
             return Ok(());
         };
-        self.progress
-            .stage("waiting for the application to answer", None);
         self.effect("probe", |steps| application.probe(steps.progress))
     }
 
     fn application_runs(&self) -> Result<bool> {
         let application = self.control.application;
-        application.map_or(Ok(false), |application| application.is_running())
+        application.map_or(Ok(false), Application::is_running)
+    }
+
+    /// Asks the server, also one that restarts meanwhile: whatever is asked can be asked twice.
+    fn ask<T>(&self, work: impl Fn(&mut Session) -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + self.control.patience;
+        loop {
+            match self.session().and_then(|mut session| work(&mut session)) {
+                Err(error)
+                    if error.kind() == ErrorKind::Unreachable && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                other => return other,
+            }
+        }
     }
 
     fn session(&self) -> Result<Session> {
@@ -401,7 +412,7 @@ impl Steps<'_> {
 
     fn is_called(&self, number: Number, name: &str) -> Result<bool> {
         let Some(oid) = number else { return Ok(false) };
-        let found = standing::find_number(&mut self.session()?, oid)?;
+        let found = self.ask(|session| standing::find_number(session, oid))?;
         Ok(found.is_some_and(|found| found.name == name))
     }
 
@@ -433,14 +444,15 @@ impl Steps<'_> {
         &self,
         number: Number,
         what: &str,
-        work: impl FnOnce(&mut Session, &standing::Standing) -> Result<()>,
+        work: impl Fn(&mut Session, &standing::Standing) -> Result<()>,
     ) -> Result<()> {
         let Some(oid) = number else { return Ok(()) };
         self.effect(what, |steps| {
-            let mut session = steps.session()?;
-            let found = standing::find_number(&mut session, oid)?
-                .ok_or_else(|| absent(&format!("number {oid}")))?;
-            work(&mut session, &found)
+            steps.ask(|session| {
+                let found = standing::find_number(session, oid)?
+                    .ok_or_else(|| absent(&format!("number {oid}")))?;
+                work(session, &found)
+            })
         })
     }
 

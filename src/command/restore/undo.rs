@@ -20,6 +20,7 @@ use crate::format::record::LeaseMode;
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
+use crate::repository::lock::Lock;
 use crate::target::database::standing;
 
 /// What an undo would do.
@@ -165,7 +166,7 @@ pub fn run(
     };
     let ready = progress
         .check()
-        .and_then(|()| lock.as_ref().map_or(Ok(()), |lock| lock.check()))
+        .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
         .and_then(|()| idle())
         .and_then(|()| {
             let mut stages = steps.journal.header()?.files.iter();

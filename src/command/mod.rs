@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod init;
 pub mod list;
 pub mod restore;
+pub mod status;
 pub mod storage;
 pub mod surroundings;
 

@@ -103,6 +103,7 @@ pub enum Command {
     Verify(Verify),
     Restore(Restore),
     Undo(Undo),
+    Status(crate::status::Status),
     Delete(Delete),
     Doctor(Doctor),
     #[command(subcommand)]
@@ -282,7 +283,8 @@ Examples:
   obbackup restore latest
   obbackup restore 3f9a01c2 --only attachments --yes
   obbackup restore latest --to-database check --to-directory /srv/check
-  obbackup restore latest --path sources/modules --to-directory /srv/modules")]
+  obbackup restore latest --path sources/modules --to-directory /srv/modules
+  obbackup restore latest --yes --detach")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
@@ -315,6 +317,14 @@ pub struct Restore {
     /// Do not ask for the instance's name
     #[arg(long)]
     pub yes: bool,
+
+    /// Run on when this program, its terminal or Tomcat ends; follow it with `obbackup status --follow`
+    #[arg(long, requires = "yes", conflicts_with_all = ["to_database", "to_directory", "dry_run"])]
+    pub detach: bool,
+
+    /// The job that another process has announced
+    #[arg(long, hide = true, conflicts_with_all = ["to_database", "to_directory"])]
+    pub job: Option<String>,
 }
 
 /// Delete one backup, and give back the room that only it needed
@@ -341,8 +351,13 @@ pub struct Delete {
 #[command(after_long_help = "\
 Examples:
   obbackup doctor
-  obbackup doctor --instance /opt/openbravo --json")]
-pub struct Doctor {}
+  obbackup doctor --instance /opt/openbravo --json
+  obbackup doctor --proxy-snippets")]
+pub struct Doctor {
+    /// Print what Apache or nginx needs to show the page of a restore while Tomcat is down, and nothing else
+    #[arg(long)]
+    pub proxy_snippets: bool,
+}
 
 /// About the room that backups take
 #[derive(Debug, Subcommand)]
@@ -464,6 +479,8 @@ mod tests {
             "restore",
             "restore latest --no-safety-backup --to-database x",
             "undo latest",
+            "restore latest --detach",
+            "restore latest --to-database x --yes --detach",
             "-q -v list",
             "storage",
             "frobnicate",

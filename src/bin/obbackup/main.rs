@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 mod init;
 mod interrupt;
+mod job;
 mod list;
 mod manual;
 mod output;
@@ -15,6 +16,7 @@ mod recover;
 mod restore;
 mod session;
 mod show;
+mod status;
 mod storage;
 mod terminal;
 mod undo;
@@ -67,7 +69,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Verify(arguments) => verify::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Undo(arguments) => undo::run(&session, &arguments),
-        Command::Doctor(_) => doctor::run(&session),
+        Command::Status(arguments) => status::run(&session, &arguments),
+        Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
         Command::Completions(arguments) => manual::completions(&arguments),

@@ -3,11 +3,11 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
-use chrono::TimeDelta;
 use obbackup::command::surroundings::Surroundings;
-use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
+use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice, RestoreSection};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
+use obbackup::job::{Place, StatusFiles};
 use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
@@ -106,9 +106,15 @@ impl Session {
         tomcat::find(instance, &self.environment, &section, Systemd::running())
     }
 
-    /// How long the state before a restore is kept.
-    pub fn keeps_old(&self) -> Result<TimeDelta> {
-        Ok(self.configuration()?.restore.keeps_old())
+    /// The files of a restore's page that a proxy shows.
+    pub fn status_files(&self, instance: &Instance) -> Result<StatusFiles> {
+        let configured = self.configuration()?.restore.status_file;
+        Ok(Place::of(instance).status_files(configured.as_deref()))
+    }
+
+    /// What the configuration says of restores.
+    pub fn restore_section(&self) -> Result<RestoreSection> {
+        Ok(self.configuration()?.restore)
     }
 
     /// Where the repository is; a path is absolute.

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use chrono::Utc;
+use rustix::fs::Access;
 use serde::Serialize;
 
 use super::database::{self, check_status};
 use super::surroundings::Surroundings;
-use crate::error::Error;
+use crate::error::{Error, IoContext, Result};
 use crate::format::manifest::Status;
 use crate::instance::{Instance, check_nesting};
 use crate::postgresql::client::{Session, version_text};
@@ -210,10 +211,13 @@ impl Report {
         if let Err(error) = check_nesting(Path::new(&location), instance) {
             return self.failed("repository", &error);
         }
-        self.ok(
-            "repository",
-            format!("{location} (id {})", repository.header().id),
-        );
+        match check_writable(Path::new(&location)) {
+            Ok(()) => self.ok(
+                "repository",
+                format!("{location} (id {})", repository.header().id),
+            ),
+            Err(error) => self.failed("repository", &error),
+        }
         match repository.storage().space() {
             Ok(Some(space)) => {
                 let percent = space.free_bytes * 100 / space.total_bytes.max(1);
@@ -283,4 +287,15 @@ impl Report {
             self.ok(NAME, found);
         }
     }
+}
+
+/// Whether this user may make objects in a repository of this machine, which an earlier `init` by somebody else
+/// does not promise.
+fn check_writable(location: &Path) -> Result<()> {
+    if !location.is_dir() {
+        return Ok(());
+    }
+    rustix::fs::access(location, Access::WRITE_OK | Access::EXEC_OK)
+        .io_context(|| format!("this user cannot write to `{}`", location.display()))
+        .map_err(|error| error.hint("Give the directory to the owner of source.path."))
 }

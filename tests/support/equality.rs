@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::Cluster;
+use super::server::Server;
 
 /// Settings under which every value has one text, whatever the database or the role sets.
 const SETTINGS: &str = "SET search_path = pg_catalog; SET datestyle = ISO; SET intervalstyle = postgres; \
@@ -23,8 +23,8 @@ const TABLES: &str = "
     ORDER BY 1";
 
 /// For each table its number of rows and a sum over them that does not depend on their order.
-pub fn rows(cluster: &Cluster, database: &str) -> BTreeMap<String, (i64, String)> {
-    let mut client = cluster.connect(database);
+pub fn rows(server: &impl Server, database: &str) -> BTreeMap<String, (i64, String)> {
+    let mut client = server.connect(database);
     client.batch_execute(SETTINGS).unwrap();
     let mut transaction = client
         .build_transaction()
@@ -71,8 +71,8 @@ pub fn rows(cluster: &Cluster, database: &str) -> BTreeMap<String, (i64, String)
 
 /// The statements of a dump of a database's objects without their rows, sorted, because a restored database gives
 /// them in another order.
-pub fn definitions(cluster: &Cluster, database: &str) -> Vec<String> {
-    let output = cluster
+pub fn definitions(server: &impl Server, database: &str) -> Vec<String> {
+    let output = server
         .command("pg_dump")
         .args(["--schema-only", "--dbname", database])
         .output()
@@ -91,18 +91,18 @@ pub fn definitions(cluster: &Cluster, database: &str) -> Vec<String> {
 }
 
 /// What PostgreSQL's own programs make of a database: dumps it and restores it as a new one.
-pub fn copy(cluster: &Cluster, database: &str, copy: &str) {
-    cluster.create_database(copy);
+pub fn copy(server: &impl Server, database: &str, copy: &str) {
+    server.create_database(copy);
     let directory = tempfile::tempdir().unwrap();
     let dump = directory.path().join("dump");
     for mut command in [
         {
-            let mut command = cluster.command("pg_dump");
+            let mut command = server.command("pg_dump");
             command.args(["--format=custom", "--dbname", database, "--file"]);
             command
         },
         {
-            let mut command = cluster.command("pg_restore");
+            let mut command = server.command("pg_restore");
             command.args(["--exit-on-error", "--dbname", copy]);
             command
         },

@@ -334,7 +334,8 @@ pub struct Delete {
 ///
 /// Looks at the instance's configuration, the database and its version, the PostgreSQL clients, roles
 /// and privileges, the directories, the repository and its free space, and says what to do about
-/// whatever is wrong. Changes nothing.
+/// whatever is wrong. Changes nothing. Ends with exit code 0 if all is well, 3 if there are warnings,
+/// 1 if a backup or a restore would fail.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

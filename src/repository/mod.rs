@@ -12,6 +12,7 @@ pub mod identity;
 pub mod lock;
 pub mod reader;
 pub mod references;
+pub mod retention;
 pub mod sweep;
 pub mod verify;
 pub mod writer;

@@ -13,6 +13,7 @@ use crate::config::retention::KeepRules;
 
 /// What the rules look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // What is known is a set of facts.
 pub struct Candidate {
     /// When it was finished.
     pub at: DateTime<Utc>,
@@ -177,15 +178,8 @@ fn apply(candidates: &[Candidate], members: &[usize], zone: Tz, reasons: &mut [V
     let Some(newest) = members.first().map(|index| candidates[*index].at) else {
         return;
     };
-    let periods: [(Period, fn(&KeepRules) -> Option<u32>); 5] = [
-        (Period::Hour, |rules| rules.keep_hourly),
-        (Period::Day, |rules| rules.keep_daily),
-        (Period::Week, |rules| rules.keep_weekly),
-        (Period::Month, |rules| rules.keep_monthly),
-        (Period::Year, |rules| rules.keep_yearly),
-    ];
     // Of each kind of period how many were met so far, and the last one met.
-    let mut met: [(u32, Option<String>); 5] = Default::default();
+    let mut met: [(u32, Option<String>); Period::ALL.len()] = Default::default();
     for (number, index) in (1..).zip(members) {
         let candidate = &candidates[*index];
         let Some(rules) = &candidate.rules else {
@@ -195,14 +189,14 @@ fn apply(candidates: &[Candidate], members: &[usize], zone: Tz, reasons: &mut [V
         if rules.keep_last.is_some_and(|last| number <= last) {
             reasons[*index].push(Kept::Last(number));
         }
-        for ((period, limit), (count, last)) in periods.iter().zip(&mut met) {
+        for (period, (count, last)) in Period::ALL.into_iter().zip(&mut met) {
             let name = period.name(candidate.at, zone);
             if last.as_ref() == Some(&name) {
                 continue;
             }
             *count += 1;
-            if limit(rules).is_some_and(|limit| *count <= limit) {
-                reasons[*index].push(Kept::Period(*period, name.clone()));
+            if period.limit(rules).is_some_and(|limit| *count <= limit) {
+                reasons[*index].push(Kept::Period(period, name.clone()));
             }
             *last = Some(name);
         }
@@ -216,6 +210,18 @@ fn apply(candidates: &[Candidate], members: &[usize], zone: Tz, reasons: &mut [V
 }
 
 impl Period {
+    const ALL: [Self; 5] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::Year];
+
+    fn limit(self, rules: &KeepRules) -> Option<u32> {
+        match self {
+            Self::Hour => rules.keep_hourly,
+            Self::Day => rules.keep_daily,
+            Self::Week => rules.keep_weekly,
+            Self::Month => rules.keep_monthly,
+            Self::Year => rules.keep_yearly,
+        }
+    }
+
     /// Which one a moment lies in. Moments of different periods have different names.
     fn name(self, at: DateTime<Utc>, zone: Tz) -> String {
         let local = at.with_timezone(&zone);

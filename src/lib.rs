@@ -40,4 +40,6 @@ pub mod source;
 
 pub mod target;
 
+pub mod schedule;
+
 pub mod command;

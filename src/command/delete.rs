@@ -45,6 +45,7 @@ pub fn delete(
         backup_finished_at: Some(backup.manifest.finished_at),
         outcome: "ok".to_owned(),
         message: None,
+        occasion: None,
     })?;
     Ok(Deleted {
         id: backup.id,

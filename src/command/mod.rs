@@ -13,6 +13,4 @@ pub mod surroundings;
 mod attachments;
 mod database;
 
-/// At the root of each directory of an instance: what a restore stages, and the state before it.
-/// Never backed up.
-pub const OWN_DIRECTORY: &str = ".obbackup";
+pub use crate::instance::state::OWN_DIRECTORY;

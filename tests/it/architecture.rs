@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "progress", "config"],
     &["format", "codec", "chunk", "storage", "tree", "postgresql"],
     &["repository", "instance", "tomcat", "source", "target"],
-    &["command"],
+    &["schedule", "command"],
 ];
 
 fn layer_of(module: &str) -> Option<usize> {

@@ -122,6 +122,7 @@ pub fn take(repository: &Repository, seed: u64) -> Result<BackupId> {
         backup_finished_at: Some(manifest.finished_at),
         outcome: "ok".to_owned(),
         message: None,
+        occasion: None,
     })?;
     Ok(id)
 }

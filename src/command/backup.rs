@@ -260,6 +260,7 @@ fn locked(
         },
         message: taken.as_ref().err().map(Error::message),
         occasion,
+        host: Some(instance.host.clone()),
     };
     let recorded = repository.record(&record);
     let backup = taken?;

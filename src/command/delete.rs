@@ -46,6 +46,7 @@ pub fn delete(
         outcome: "ok".to_owned(),
         message: None,
         occasion: None,
+        host: None,
     })?;
     Ok(Deleted {
         id: backup.id,

@@ -6,7 +6,10 @@ pub mod delete;
 pub mod doctor;
 pub mod init;
 pub mod list;
+pub mod nights;
 pub mod restore;
+pub mod runs;
+pub mod service;
 pub mod storage;
 pub mod surroundings;
 

@@ -99,6 +99,9 @@ pub struct MailSection {
     /// Whose backups.
     #[serde(default)]
     pub runs: Runs,
+    /// Only of these schedules; of all, when empty.
+    #[serde(default)]
+    pub schedules: Vec<String>,
     /// The server's name or address.
     pub host: String,
     /// Its port; else 587, 465 or 25, as `security` says.
@@ -142,6 +145,9 @@ pub struct WebhookSection {
     /// Whose backups.
     #[serde(default)]
     pub runs: Runs,
+    /// Only of these schedules; of all, when empty.
+    #[serde(default)]
+    pub schedules: Vec<String>,
     /// Where to; such addresses often hold a token, so it is kept like a password.
     pub url: Secret,
     /// Key of the signature (HMAC-SHA-256 of the body) in the header `X-Obbackup-Signature`.
@@ -159,6 +165,9 @@ pub struct PingSection {
     /// Whose backups.
     #[serde(default)]
     pub runs: Runs,
+    /// Only of these schedules; of all, when empty.
+    #[serde(default)]
+    pub schedules: Vec<String>,
     /// The watch's address, without `/start` and `/fail`.
     pub url: Secret,
     /// Certificates (PEM) to trust instead of the system's.
@@ -176,6 +185,9 @@ pub struct CommandSection {
     /// Whose backups.
     #[serde(default)]
     pub runs: Runs,
+    /// Only of these schedules; of all, when empty.
+    #[serde(default)]
+    pub schedules: Vec<String>,
     /// The program and its arguments; no shell is involved.
     pub command: Vec<String>,
     /// How long it may take.
@@ -223,6 +235,16 @@ impl NotifySection {
             Self::Webhook(section) => section.runs,
             Self::Ping(section) => section.runs,
             Self::Command(section) => section.runs,
+        }
+    }
+
+    /// Of which schedules it tells; of all, when empty.
+    pub fn schedules(&self) -> &[String] {
+        match self {
+            Self::Mail(section) => &section.schedules,
+            Self::Webhook(section) => &section.schedules,
+            Self::Ping(section) => &section.schedules,
+            Self::Command(section) => &section.schedules,
         }
     }
 

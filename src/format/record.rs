@@ -128,6 +128,9 @@ pub struct Run {
     /// Of a run that a schedule started, which one and for when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occasion: Option<Occasion>,
+    /// The host that it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// One of the moments that a schedule names.

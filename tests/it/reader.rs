@@ -112,6 +112,7 @@ fn back_up(
             outcome: "ok".to_owned(),
             message: None,
             occasion: None,
+            host: None,
         })
         .unwrap();
     id

@@ -123,6 +123,7 @@ pub fn take(repository: &Repository, seed: u64) -> Result<BackupId> {
         outcome: "ok".to_owned(),
         message: None,
         occasion: None,
+        host: None,
     })?;
     Ok(id)
 }

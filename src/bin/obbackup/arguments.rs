@@ -104,6 +104,11 @@ pub enum Command {
     Doctor(Doctor),
     #[command(subcommand)]
     Storage(Storage),
+    #[command(subcommand)]
+    Schedule(crate::schedule::Schedule),
+    #[command(subcommand)]
+    Notify(crate::notify::Notify),
+    Log(crate::log::Log),
     Completions(Completions),
     Man(Man),
 }
@@ -380,7 +385,7 @@ pub struct Man {
 }
 
 /// The words of a type of the library.
-fn words<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+pub fn words<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err = obbackup::error::Error> + Clone + Send + Sync + 'static,
 {
@@ -425,7 +430,7 @@ mod tests {
                     let words = line.trim().split(' ').map(|word| word.trim_matches('\''));
                     // A quoted label of several words is one argument; any one of them does here.
                     let words: Vec<_> = words
-                        .filter(|word| !["the", "price", "change"].contains(word))
+                        .filter(|word| !["the", "price", "change", "0", "3", "*"].contains(word))
                         .collect();
                     assert!(Arguments::try_parse_from(&words).is_ok(), "{line}");
                 }

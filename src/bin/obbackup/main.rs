@@ -9,9 +9,12 @@ mod failure;
 mod init;
 mod interrupt;
 mod list;
+mod log;
 mod manual;
+mod notify;
 mod output;
 mod restore;
+mod schedule;
 mod session;
 mod show;
 mod storage;
@@ -66,6 +69,9 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Doctor(_) => doctor::run(&session),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
+        Command::Schedule(arguments) => schedule::run(&session, arguments),
+        Command::Notify(arguments) => notify::run(&session, &arguments),
+        Command::Log(arguments) => log::run(&session, &arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     }

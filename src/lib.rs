@@ -14,6 +14,8 @@
 
 pub mod error;
 
+pub mod wording;
+
 pub mod progress;
 
 pub mod config;
@@ -40,8 +42,14 @@ pub mod source;
 
 pub mod target;
 
+pub mod log;
+
+pub mod notify;
+
 pub mod job;
 
 pub mod page;
+
+pub mod schedule;
 
 pub mod command;

@@ -2,8 +2,10 @@
 
 pub mod database;
 pub mod environment;
+pub mod history;
 pub mod pgpass;
 pub mod properties;
+pub mod state;
 pub mod status;
 
 mod deploy;
@@ -16,6 +18,7 @@ pub use database::{Address, DatabaseSettings, Role, SslMode};
 pub use deploy::deployed_sources;
 pub use environment::Environment;
 pub use nesting::{check_nesting, resolve_existing};
+pub use state::OWN_DIRECTORY;
 pub use status::{SystemStatus, is_rebuilding};
 
 use crate::config::{Configuration, Owner};
@@ -27,9 +30,6 @@ use properties::Properties;
 
 /// The file's name below `config/`, and the end of the names that override it.
 const PROPERTIES: &str = "Openbravo.properties";
-/// At the root of each directory of an instance: what a restore stages, the state before it, and how it goes.
-/// Never backed up.
-pub const OWN_DIRECTORY: &str = ".obbackup";
 /// Enough of a digest to tell instances apart.
 const DERIVED_ID_DIGITS: usize = 32;
 
@@ -255,6 +255,11 @@ impl Instance {
             openbravo_version: self.openbravo_version.clone(),
             modules: Vec::new(),
         }
+    }
+
+    /// Where what is remembered of the instance lies.
+    pub fn state(&self) -> Result<state::StateDirectory> {
+        state::StateDirectory::open(&self.source_path, self.owner)
     }
 
     /// Where the instance's `obbackup.toml` lies.

@@ -6,11 +6,19 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; within one of them any order will do.
 const LAYERS: &[&[&str]] = &[
-    &["error", "progress", "config"],
+    &["error", "wording", "progress", "config"],
     &["format", "codec", "chunk", "storage", "tree", "postgresql"],
-    &["repository", "instance", "tomcat", "source", "target"],
+    &[
+        "repository",
+        "instance",
+        "tomcat",
+        "source",
+        "target",
+        "log",
+        "notify",
+    ],
     &["job", "page"],
-    &["command"],
+    &["schedule", "command"],
 ];
 
 fn layer_of(module: &str) -> Option<usize> {

@@ -18,6 +18,7 @@ pub mod equality;
 pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod server;
 pub mod small;
 pub mod tomcat;
 pub mod tree;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
-use obbackup::command::doctor::{Check, Health, doctor};
+use obbackup::command::doctor::{Check, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::instance::Instance;
 use obbackup::page::{self, Snippet};
@@ -32,14 +32,15 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
     if arguments.proxy_snippets {
         return proxy_snippets(session, &instance);
     }
-    let checks = doctor(
-        &instance,
-        session.repository(),
-        session.tomcat(&instance),
-        session.keeps_old()?,
-        &session.surroundings()?,
-    );
-    let healthy = checks.iter().all(|check| check.result != Health::Failure);
+    let checks = doctor(&Examined {
+        instance: &instance,
+        configuration: &session.configuration()?,
+        surroundings: &session.surroundings()?,
+        repository: session.repository(),
+        tomcat: session.tomcat(&instance),
+    });
+    let worst = checks.iter().map(|check| check.result).max();
+    let healthy = worst != Some(Health::Failure);
     let document = Document {
         healthy,
         checks: &checks,
@@ -47,10 +48,10 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
     session
         .output
         .show(&document, |output| text(output, &checks))?;
-    Ok(if healthy {
-        Outcome::Good
-    } else {
-        Outcome::But(ErrorKind::Failure)
+    Ok(match worst {
+        Some(Health::Failure) => Outcome::But(ErrorKind::Failure),
+        Some(Health::Warning) => Outcome::But(ErrorKind::Partial),
+        Some(Health::Ok) | None => Outcome::Good,
     })
 }
 

@@ -6,14 +6,20 @@ mod contents;
 mod delete;
 mod doctor;
 mod failure;
+mod forget;
 mod init;
 mod interrupt;
 mod job;
 mod list;
+mod log;
 mod manual;
+mod notify;
 mod output;
+mod pin;
+mod prune;
 mod recover;
 mod restore;
+mod schedule;
 mod session;
 mod show;
 mod status;
@@ -72,7 +78,14 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Status(arguments) => status::run(&session, &arguments),
         Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),
+        Command::Forget(arguments) => forget::run(&session, &arguments),
+        Command::Prune(arguments) => prune::run(&session, &arguments),
+        Command::Pin(arguments) => pin::run(&session, &arguments.id, true),
+        Command::Unpin(arguments) => pin::run(&session, &arguments.id, false),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
+        Command::Schedule(arguments) => schedule::run(&session, arguments),
+        Command::Notify(arguments) => notify::run(&session, &arguments),
+        Command::Log(arguments) => log::run(&session, &arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     }

@@ -63,9 +63,9 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         );
         session.confirm(&question, name)?;
     }
-    check_tomcat(tomcat.as_ref())?;
     let restored = match &instance {
         Some(instance) if in_place => {
+            check_tomcat(tomcat.as_ref())?;
             if arguments.detach {
                 return job::detach(session, instance, tomcat.as_ref());
             }

@@ -166,6 +166,22 @@ impl Outcome {
         }
     }
 
+    /// Another process ended it, after its own was gone.
+    pub fn recovered(verdict: Verdict, message: &str) -> Self {
+        let kind = match verdict {
+            Verdict::Restored => None,
+            Verdict::PutBack => Some(ErrorKind::RolledBack),
+            Verdict::ActionNeeded => Some(ErrorKind::ActionNeeded),
+            Verdict::NothingChanged => Some(ErrorKind::Failure),
+        };
+        Self {
+            verdict,
+            message: message.to_owned(),
+            hint: None,
+            exit_code: kind.map_or(0, ErrorKind::exit_code),
+        }
+    }
+
     /// Its process ended without a word.
     pub(super) fn vanished() -> Self {
         Self {

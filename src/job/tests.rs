@@ -128,6 +128,14 @@ fn one_whose_process_is_gone_does_not_look_as_if_it_ran() {
     std::fs::write(&path, running).unwrap();
     let status = place.last().unwrap().unwrap();
     assert_eq!(status.outcome.unwrap().exit_code, 17);
+    let settled = Outcome::recovered(Verdict::PutBack, "put back");
+    place.settle(settled.clone()).unwrap();
+    assert_eq!(
+        place.last().unwrap().unwrap().outcome,
+        Some(settled.clone())
+    );
+    place.settle(Outcome::restored(&about())).unwrap();
+    assert_eq!(place.last().unwrap().unwrap().outcome, Some(settled));
 }
 
 #[test]

@@ -122,6 +122,15 @@ impl Tomcat {
         &self.connectors
     }
 
+    /// The port that speaks plain HTTP.
+    pub fn http_port(&self) -> Option<u16> {
+        self.connectors
+            .iter()
+            .find(|connector| connector.protocol == server_xml::Protocol::Http)
+            .map(|connector| connector.port)
+            .or_else(|| self.probe.as_ref().map(Probe::port))
+    }
+
     /// Its systemd unit, where it has one.
     pub fn unit(&self) -> Option<&str> {
         match &self.control {

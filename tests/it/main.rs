@@ -19,6 +19,7 @@ mod files_trouble;
 mod forget;
 mod made_up_instance;
 mod nasty;
+mod page_browser;
 mod prune;
 mod reader;
 mod restore_faults;

@@ -51,13 +51,13 @@ fn reload(port: u16, stop: &AtomicBool) -> Seen {
     seen
 }
 
-fn configure(world: &World, text: &str) {
+pub fn configure(world: &World, text: &str) {
     let path = world.instance.sources.join("config/obbackup.toml");
     let before = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{before}\n{text}")).unwrap();
 }
 
-fn prepared(database: &str) -> Option<(World, Server, String)> {
+pub fn prepared(database: &str) -> Option<(World, Server, String)> {
     let (world, server) = world(database)?;
     world.init();
     configure(
@@ -248,5 +248,71 @@ fn a_detached_restore_outlives_whoever_began_it() {
         !fs::read_to_string(jobs.join(job).join("log"))
             .unwrap()
             .contains(token)
+    );
+}
+
+/// How long the client waits for a restore, and how long for a mere stop and start of the same Tomcat.
+#[test]
+#[ignore = "a benchmark: make bench-downtime"]
+fn downtime() {
+    let megabytes: u32 =
+        std::env::var("OBBACKUP_BENCH_MEGABYTES").map_or(200, |text| text.parse().unwrap());
+    let size = crate::support::instance::Size::of(megabytes, 1_500);
+    let world = World::sized(&format!("downtime_{megabytes}"), size).unwrap();
+    let server = Server::around(&world.instance).unwrap();
+    set_state(&world, "first");
+    world.init();
+    configure(&world, "[tomcat]\nprobe_text = \"Please log in\"\n");
+    server.start();
+    let backup = world.json(&["backup"]);
+    let id = backup["id"].as_str().unwrap().to_owned();
+    let measure = |work: &dyn Fn()| {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let seen = scope.spawn(|| reload(server.port, &stop));
+            std::thread::sleep(Duration::from_secs(1));
+            work();
+            server.wait_for(LOGIN);
+            std::thread::sleep(Duration::from_secs(1));
+            stop.store(true, Ordering::Relaxed);
+            seen.join().unwrap()
+        })
+    };
+    let alone = || {
+        measure(&|| {
+            for pid in server.processes() {
+                let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            }
+            while !server.processes().is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            server.start();
+        })
+        .longest_gap
+    };
+    let before = alone();
+    set_state(&world, "second");
+    let began = Instant::now();
+    let seen = measure(&|| {
+        let output = world.output(&["restore", &id, "--yes"]);
+        assert!(output.status.success(), "{}", errors(&output));
+    });
+    let took = began.elapsed();
+    server.wait_for("database: first;");
+    let after = alone();
+    let tomcat = (before + after) / 2;
+    println!(
+        "instance of {megabytes} MB (database {} bytes, {} files): restore {:.1} s, downtime seen by the client {:.2} s \
+         (page shown {} times), Tomcat's own stop and start {:.2} s ({:.2} and {:.2}), difference {:.2} s",
+        backup["database_bytes"],
+        backup["files"],
+        took.as_secs_f64(),
+        seen.longest_gap.as_secs_f64(),
+        seen.pages,
+        tomcat.as_secs_f64(),
+        before.as_secs_f64(),
+        after.as_secs_f64(),
+        seen.longest_gap.as_secs_f64() - tomcat.as_secs_f64(),
     );
 }

@@ -75,7 +75,7 @@ pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
         tomcat: tomcat.as_ref(),
         id: None,
     };
-    let undone = job::run(session, request, |control, progress| {
+    let undone = job::run(session, &request, |control, progress| {
         undo::run(
             &instance,
             repository.as_ref(),

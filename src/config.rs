@@ -3,6 +3,7 @@
 //! This module knows defaults and the file. What environment and arguments say comes in as values
 //! from whoever runs the library, for it never reads the environment itself.
 
+mod drill;
 mod file;
 mod secret;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use drill::DrillSection;
 pub use file::{ConfigurationFile, Owner, write_private};
 pub use secret::Secret;
 
@@ -39,6 +41,8 @@ pub struct Configuration {
     pub database: DatabaseSection,
     /// About taking backups.
     pub backup: BackupSection,
+    /// About test restores.
+    pub drill: DrillSection,
 }
 
 /// `[instance]`
@@ -126,6 +130,7 @@ impl Configuration {
                 );
             }
         }
+        self.drill.check(path)?;
         if let Some(name) = &self.default_repository
             && !self.repository.contains_key(name)
         {

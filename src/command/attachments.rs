@@ -1,6 +1,7 @@
 //! Whether the files that the database speaks of are there.
 
 use crate::error::Result;
+use crate::format::bytes::ByteString;
 use crate::postgresql::copy_text;
 use crate::source::database::DatabaseSource;
 use crate::source::files::PathSet;
@@ -20,23 +21,17 @@ const FILES: &str =
 /// Warnings about rows of `c_file` in the snapshot whose file is not among `present`. The files were
 /// absent from the source: the two passes around the snapshot would have caught them.
 pub fn missing_files(source: &mut DatabaseSource, present: &PathSet) -> Result<Vec<String>> {
-    if !source.has_table("c_file")? {
+    let Some(query) = files_query(|table| source.has_table(table))? else {
         return Ok(Vec::new());
-    }
-    let methods =
-        source.has_table("c_attachment_conf")? && source.has_table("c_attachment_method")?;
-    let query = format!("{FILES}{}", if methods { METHOD } else { "" });
+    };
     let mut count = 0_u64;
     let mut named = Vec::new();
     source.stream_query(&query, |row| {
-        let fields: Vec<Vec<u8>> = copy_text::fields(row)
-            .map(Option::unwrap_or_default)
-            .collect();
-        let path = normal(&fields.join(&b'/'));
+        let path = path_of(row);
         if !present.contains(&path) {
             count += 1;
             if named.len() < NAMED {
-                named.push(crate::format::bytes::ByteString(path).to_string());
+                named.push(ByteString(path).to_string());
             }
         }
         Ok(())
@@ -56,6 +51,27 @@ pub fn missing_files(source: &mut DatabaseSource, present: &PathSet) -> Result<V
         if count == 1 { "has" } else { "have" },
         named.join("`, `")
     )])
+}
+
+/// The query for every stored file that a row names; `None` where there is no table of them. `has` tells
+/// whether the application would find a table.
+pub(super) fn files_query(mut has: impl FnMut(&str) -> Result<bool>) -> Result<Option<String>> {
+    if !has("c_file")? {
+        return Ok(None);
+    }
+    let methods = has("c_attachment_conf")? && has("c_attachment_method")?;
+    Ok(Some(format!(
+        "{FILES}{}",
+        if methods { METHOD } else { "" }
+    )))
+}
+
+/// The path below `attach.path` that a row of [`files_query`] names.
+pub(super) fn path_of(row: &[u8]) -> Vec<u8> {
+    let fields: Vec<Vec<u8>> = copy_text::fields(row)
+        .map(Option::unwrap_or_default)
+        .collect();
+    normal(&fields.join(&b'/'))
 }
 
 /// The path without leading, doubled and closing slashes, which the application's own joining allows.

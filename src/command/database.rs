@@ -1,5 +1,7 @@
 //! The way from an instance's settings to its database.
 
+use std::path::PathBuf;
+
 use super::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::DatabaseState;
@@ -162,6 +164,29 @@ impl Connection {
             &format!("cannot drop database `{name}`"),
             &format!("DROP DATABASE IF EXISTS {}", quote::name(name)),
         )
+    }
+
+    /// The same server and roles, another database.
+    pub fn to_database(&self, name: &str) -> Self {
+        Self {
+            application: self.application.with_database(name),
+            system: self
+                .system
+                .as_ref()
+                .map(|system| system.with_database(name)),
+            ..self.clone()
+        }
+    }
+
+    /// The server's data directory, where the server runs on this machine and tells it.
+    pub fn data_directory(&self) -> Result<Option<PathBuf>> {
+        let directory = self.maintenance()?.value(
+            "cannot ask the server where it keeps its data",
+            "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory' AND (
+                pg_catalog.inet_server_addr() IS NULL
+                OR pg_catalog.host(pg_catalog.inet_server_addr()) IN ('127.0.0.1', '::1'))",
+        )?;
+        Ok(directory.map(PathBuf::from).filter(|path| path.is_dir()))
     }
 
     /// A new database `name` on this server, with `state` instead of the backup's where it is given.

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod contents;
 pub mod delete;
 pub mod doctor;
+pub mod drill;
 pub mod init;
 pub mod list;
 pub mod restore;
@@ -12,6 +13,7 @@ pub mod surroundings;
 
 mod attachments;
 mod database;
+mod room;
 
 /// At the root of each directory of an instance: what a restore stages, and the state before it.
 /// Never backed up.

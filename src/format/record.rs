@@ -138,6 +138,38 @@ pub struct Mark {
     pub at: DateTime<Utc>,
     /// The host and user that say so.
     pub by: String,
+    /// Of a drill: what it found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillCertificate>,
+}
+
+/// What a test restore found: in marks of the kind `drill`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DrillCertificate {
+    /// Whether the backup was restored and every check held.
+    pub passed: bool,
+    /// From the first byte restored to the last check.
+    pub duration_milliseconds: u64,
+    /// The server that it was restored into, as `server_version_num`; absent without a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<u32>,
+    /// Tables whose rows were counted.
+    pub tables: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Foreign keys that the server checked.
+    pub foreign_keys: u64,
+    /// Regular files restored.
+    pub files: u64,
+    /// Bytes of the files.
+    pub files_bytes: u64,
+    /// Attachments that the database names and that were looked for.
+    pub attachments: u64,
+    /// Modules compared between sources and database.
+    pub modules: u64,
+    /// What did not hold, each naming the thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 /// What can be learnt of a backup.
@@ -148,6 +180,8 @@ pub enum MarkKind {
     Deleted,
     /// All of its data was read and is what was written.
     Verified,
+    /// It was restored for trial.
+    Drill,
     /// A kind that a newer program wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -159,6 +193,7 @@ impl MarkKind {
         match self {
             Self::Deleted => "deleted",
             Self::Verified => "verified",
+            Self::Drill => "drill",
             Self::Other => "other",
         }
     }

@@ -16,6 +16,7 @@ pub use database::{Address, DatabaseSettings, Role, SslMode};
 pub use environment::Environment;
 pub use nesting::{check_nesting, resolve_existing};
 pub use status::{SystemStatus, is_rebuilding};
+pub use version::modules_of_sources;
 
 use crate::config::{Configuration, Owner};
 use crate::error::{Error, ErrorKind, Result};

@@ -10,6 +10,7 @@ mod command_line;
 mod crash;
 mod damage;
 mod database;
+mod drill;
 mod files;
 mod files_changes;
 mod files_hostile;

@@ -248,11 +248,18 @@ pub struct Cat {
 /// Checks that everything that the backups need is there and has the right length; with --read-data
 /// every byte is read and proven. Ends with exit code 15, naming each damaged object and the backups
 /// that it matters to, if data is lost.
+///
+/// With --drill a backup is restored for trial, into a scratch database on the instance's server and a
+/// scratch directory; rows, foreign keys, attachments and module versions are compared with what the
+/// backup says, and everything is removed again. Nothing live is touched. The result is written down:
+/// `list` and `show` tell it.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   obbackup verify
-  obbackup verify latest --read-data")]
+  obbackup verify latest --read-data
+  obbackup verify --drill
+  obbackup verify 3f9a01c2 --drill --scratch /srv/scratch --json")]
 pub struct Verify {
     /// Only what this backup needs: the first digits of its id, at least four, or `latest`
     pub id: Option<String>,
@@ -260,6 +267,18 @@ pub struct Verify {
     /// Read every byte, instead of believing names and lengths
     #[arg(long)]
     pub read_data: bool,
+
+    /// Restore it for trial [default: the latest]
+    #[arg(long, conflicts_with = "read_data")]
+    pub drill: bool,
+
+    /// Restore the files below this directory [default: that of the configuration, else /tmp or /var/tmp]
+    #[arg(long, value_name = "DIR", requires = "drill")]
+    pub scratch: Option<PathBuf>,
+
+    /// Print what the drill would do, and do nothing
+    #[arg(long, requires = "drill")]
+    pub dry_run: bool,
 }
 
 /// Restore a backup: beside what is there, or in its place

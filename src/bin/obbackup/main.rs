@@ -5,6 +5,7 @@ mod backup;
 mod contents;
 mod delete;
 mod doctor;
+mod drill;
 mod failure;
 mod init;
 mod interrupt;

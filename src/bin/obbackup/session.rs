@@ -155,6 +155,15 @@ impl Session {
         })
     }
 
+    /// Where a drill may restore files: as named, else as configured, else where short-lived files go.
+    pub fn drill_directories(&self, named: Option<&Path>) -> Result<Vec<PathBuf>> {
+        let configured = self.configuration()?.drill.directory;
+        match named.map(absolute).transpose()?.or(configured) {
+            Some(directory) => Ok(vec![directory]),
+            None => Ok(vec![std::env::temp_dir(), PathBuf::from("/var/tmp")]),
+        }
+    }
+
     /// Runs long work: shows its progress, and lets Ctrl-C stop it.
     pub fn work<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
         let show = match &self.global {

@@ -20,7 +20,7 @@ mod table_text;
 use std::path::PathBuf;
 
 pub use plan::DatabasePlan;
-pub use run::RestoredDatabase;
+pub use run::{RestoredDatabase, drop_database};
 pub use state::apply_state;
 pub use table_text::table_rows;
 

@@ -198,6 +198,8 @@ impl Connection {
         options.jobs = self.jobs;
         options.system.clone_from(&self.system);
         options.state = state;
+        // A machine that has lost everything has no roles for reports either; the plan says which are left out.
+        options.ignore_missing_roles = true;
         DatabaseTarget::new(self.application.with_database(name), options)
     }
 

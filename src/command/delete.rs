@@ -3,10 +3,12 @@
 use chrono::Utc;
 use serde::Serialize;
 
-use crate::error::Result;
+use super::tenant;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::manifest::BackupId;
 use crate::format::record::{LeaseMode, Run};
+use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
@@ -20,6 +22,24 @@ pub struct Deleted {
     pub freed_bytes: u64,
     /// Packs removed.
     pub packs: u64,
+}
+
+/// `Denied` where `instance` may not delete `backup`: it is another instance's, or was taken over.
+pub fn check(repository: &Repository, backup: &Backup, instance: &Instance) -> Result<()> {
+    let of = &backup.manifest.instance;
+    if of.id != instance.id {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!(
+                "backup {} is of another instance, {} on {}",
+                backup.id.short(),
+                of.name,
+                of.host
+            ),
+        )
+        .hint("Delete it from there; or obbackup init --take-over, if this machine goes on in its place."));
+    }
+    repository.check_tenure(tenant(instance))
 }
 
 /// Deletes `backup`, and the packs that no other backup refers to.

@@ -74,6 +74,13 @@ pub fn mark(backup: &Digest256, kind: &str, at: DateTime<Utc>) -> String {
     format!("{MARKS}{backup}/{kind}-{}.json", at.format(TIME))
 }
 
+/// Whether a mark's path tells that it is of this kind.
+pub fn is_mark_of(path: &str, kind: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let rest = name.strip_prefix(kind);
+    rest.is_some_and(|rest| rest.starts_with('-'))
+}
+
 /// `runs/<utc-time>-<run>.json`
 pub fn run(started_at: DateTime<Utc>, run: &str) -> String {
     format!("{RUNS}{}-{run}.json", started_at.format(TIME))

@@ -141,6 +141,18 @@ pub struct Mark {
     /// Of a drill: what it found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillCertificate>,
+    /// Of a take-over: of what, and by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
+}
+
+/// That a machine has an instance from now on: in marks of the kind `takeover`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The instance.
+    pub instance: String,
+    /// The word that the machine's configuration holds.
+    pub holder: String,
 }
 
 /// What a test restore found: in marks of the kind `drill`.
@@ -182,6 +194,8 @@ pub enum MarkKind {
     Verified,
     /// It was restored for trial.
     Drill,
+    /// Another machine goes on in the place of its instance.
+    Takeover,
     /// A kind that a newer program wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -194,6 +208,7 @@ impl MarkKind {
             Self::Deleted => "deleted",
             Self::Verified => "verified",
             Self::Drill => "drill",
+            Self::Takeover => "takeover",
             Self::Other => "other",
         }
     }

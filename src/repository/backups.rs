@@ -205,6 +205,7 @@ impl Repository {
             at: Utc::now(),
             by: Worker::this().name(),
             drill: None,
+            takeover: None,
         })
     }
 
@@ -216,6 +217,7 @@ impl Repository {
             at: Utc::now(),
             by: Worker::this().name(),
             drill: Some(certificate),
+            takeover: None,
         };
         self.put_mark(&mark)?;
         Ok(mark)
@@ -261,7 +263,7 @@ impl Repository {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::codec::Compression;
     use crate::format::manifest::{BackupType, InstanceIdentity, Statistics};
@@ -286,6 +288,7 @@ mod tests {
                 name: "openbravo".to_owned(),
                 host: "host".to_owned(),
                 source_path: "/opt/openbravo".to_owned(),
+                holder: None,
                 openbravo_version: None,
                 modules: Vec::new(),
             },

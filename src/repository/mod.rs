@@ -13,6 +13,7 @@ pub mod lock;
 pub mod reader;
 pub mod references;
 pub mod sweep;
+pub mod tenure;
 pub mod verify;
 pub mod writer;
 

@@ -6,6 +6,8 @@
 mod support;
 
 mod architecture;
+mod attachment_races;
+mod clean_machine;
 mod command_line;
 mod crash;
 mod damage;
@@ -16,8 +18,10 @@ mod files_changes;
 mod files_hostile;
 mod files_passes;
 mod files_trouble;
+mod golden;
 mod made_up_instance;
 mod nasty;
+mod neutralize;
 mod reader;
 mod servers;
 mod sweep;

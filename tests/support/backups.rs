@@ -84,6 +84,7 @@ pub fn take(repository: &Repository, seed: u64) -> Result<BackupId> {
             name: "openbravo".to_owned(),
             host: "host".to_owned(),
             source_path: "/opt/openbravo".to_owned(),
+            holder: None,
             openbravo_version: None,
             modules: Vec::new(),
         },

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::arriving::ConnectionArguments;
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
@@ -116,11 +117,26 @@ pub enum Command {
 #[command(after_long_help = "\
 Examples:
   obbackup init --instance /opt/openbravo --repository /mnt/backups/openbravo
-  obbackup init --repository /mnt/second --compression gzip")]
+  obbackup init --repository /mnt/second --compression gzip
+  obbackup init --repository /mnt/backups/openbravo --take-over
+  obbackup init --repository /mnt/backups/openbravo --share")]
 pub struct Init {
     /// How to compress: zstd is faster and smaller, gzip needs only the oldest tools
     #[arg(long, default_value = "zstd", value_parser = compression())]
     pub compression: Compression,
+
+    /// Go on here in the place of the instance whose backups a repository holds: this machine continues its
+    /// history, and the machine that had it before can write there no more
+    #[arg(long, conflicts_with = "share")]
+    pub take_over: bool,
+
+    /// Which instance to take over, where there are several: its id or name
+    #[arg(long, value_name = "INSTANCE", requires = "take_over")]
+    pub of: Option<String>,
+
+    /// Keep this instance's backups in a repository beside those of others
+    #[arg(long)]
+    pub share: bool,
 }
 
 /// Take a backup
@@ -294,7 +310,9 @@ Examples:
   obbackup restore latest --to-database check --to-directory /srv/check
   obbackup restore 3f9a01c2 --only attachments --to-directory /srv/attachments
   obbackup restore latest --path sources/modules --to-directory /srv/modules
+  obbackup restore latest --to-database test --neutralize
   obbackup restore latest --in-place --dry-run
+  obbackup restore latest --repository /mnt/backups/openbravo --instance /opt/openbravo --in-place --connection postgresql://tad@localhost:5432/openbravo
   obbackup restore latest --in-place")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
@@ -321,6 +339,11 @@ pub struct Restore {
     #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
     pub in_place: bool,
 
+    /// Make the copy harmless before it ever starts: background processes, mail servers and calls to other
+    /// systems off, its purpose Testing, its clients named TEST …; prints what was changed
+    #[arg(long, conflicts_with = "path")]
+    pub neutralize: bool,
+
     /// Do not take a backup of the present state before it is replaced
     #[arg(long, requires = "in_place")]
     pub no_safety_backup: bool,
@@ -332,6 +355,9 @@ pub struct Restore {
     /// Do not ask for the instance's name
     #[arg(long)]
     pub yes: bool,
+
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
 }
 
 /// Delete one backup, and give back the room that only it needed

@@ -1,6 +1,6 @@
 //! `delete`: one backup less.
 
-use obbackup::command::delete::delete;
+use obbackup::command::delete::{check, delete};
 use obbackup::error::Result;
 
 use crate::Outcome;
@@ -11,6 +11,9 @@ use crate::session::Session;
 pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
+    if let Some(instance) = session.instance_if_any()? {
+        check(&repository, &backup, &instance)?;
+    }
     if !arguments.yes {
         let manifest = &backup.manifest;
         let label = manifest

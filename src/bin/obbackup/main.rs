@@ -1,6 +1,7 @@
 //! The command `obbackup`: arguments in, the library's answer out.
 
 mod arguments;
+mod arriving;
 mod backup;
 mod contents;
 mod delete;

@@ -5,26 +5,35 @@ use std::os::unix::ffi::OsStrExt;
 
 use comfy_table::Cell;
 
+use obbackup::command::arrival;
 use obbackup::command::contents::Place;
 use obbackup::command::restore::{self, Destination, RestoreOptions, RestorePlan, Restored};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
+use obbackup::target::database::Neutralized;
 
 use crate::Outcome;
 use crate::arguments::Restore;
-use crate::output::{Output, counted, local_time, safe, size};
+use crate::arriving::instance_for;
+use crate::output::{Output, count, counted, local_time, safe, size};
 use crate::session::{Session, absolute};
 
 pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
     let options = options(arguments)?;
-    let instance = if arguments.in_place || arguments.to_database.is_some() {
-        Some(session.instance()?)
-    } else {
-        session.instance_if_any()?
-    };
     let repository = session.repository()?;
-    let backup = session.resolve(&repository, &arguments.id)?;
+    let backup = if arguments.id == "latest" {
+        let instance = session.instance_if_any().ok().flatten();
+        arrival::latest(&repository, instance.as_ref())?
+    } else {
+        repository.resolve(&arguments.id, None)?
+    };
+    let instance = if arguments.in_place || arguments.to_database.is_some() {
+        let connection = &arguments.connection;
+        Some(instance_for(session, connection, &repository, &backup)?)
+    } else {
+        session.instance_if_any().ok().flatten()
+    };
     let surroundings = session.surroundings()?;
     let ask = arguments.in_place && !arguments.yes;
     if arguments.dry_run || ask {
@@ -64,7 +73,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
     })?;
     session
         .output
-        .show(&restored, |_| restored_text(&restored))?;
+        .show(&restored, |output| restored_text(output, &restored))?;
     Ok(Outcome::Good)
 }
 
@@ -88,6 +97,7 @@ fn options(arguments: &Restore) -> Result<RestoreOptions> {
             .iter()
             .map(|text| file_place(text.as_bytes()))
             .collect::<Result<_>>()?,
+        neutralize: arguments.neutralize,
     })
 }
 
@@ -161,7 +171,32 @@ fn plan_text(output: &Output, plan: &RestorePlan) -> String {
     text
 }
 
-fn restored_text(restored: &Restored) -> String {
+/// What was changed, table by table.
+fn neutralized_text(output: &Output, neutralized: &Neutralized) -> String {
+    let rows = neutralized
+        .changes
+        .iter()
+        .map(|change| {
+            vec![
+                Cell::new(safe(&change.table)),
+                Cell::new(count(change.rows)),
+                Cell::new(safe(&change.what)),
+            ]
+        })
+        .collect();
+    let table = output.table(&["NEUTRALIZED", "ROWS", "WHAT"], &[1], rows);
+    let mut text = format!("\n{table}");
+    if !neutralized.absent.is_empty() {
+        let _ = writeln!(
+            text,
+            "Not in this instance: {}",
+            neutralized.absent.join(", ")
+        );
+    }
+    text
+}
+
+fn restored_text(output: &Output, restored: &Restored) -> String {
     let mut fields = vec![("Restored", format!("backup {}", restored.backup.id.short()))];
     if let Some(database) = &restored.database {
         fields.push((
@@ -191,6 +226,9 @@ fn restored_text(restored: &Restored) -> String {
         }
     }
     let mut text = Output::fields(&fields);
+    if let Some(neutralized) = &restored.neutralized {
+        text.push_str(&neutralized_text(output, neutralized));
+    }
     for warning in &restored.warnings {
         let _ = writeln!(text, "Warning: {}", safe(warning));
     }

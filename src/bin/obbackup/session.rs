@@ -43,7 +43,7 @@ impl Session {
 
     /// The instance's directory: as named, else the one that the current directory or the
     /// configuration file lies in.
-    fn source_path(&self) -> Option<PathBuf> {
+    pub fn source_path(&self) -> Option<PathBuf> {
         let named = self.global.instance.clone();
         named
             .or_else(|| {
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// What the configuration file says; one that was named must exist.
-    fn configuration(&self) -> Result<Configuration> {
+    pub fn configuration(&self) -> Result<Configuration> {
         let Some(file) = self.configuration_file_to_write()? else {
             return Ok(Configuration::default());
         };
@@ -95,6 +95,11 @@ impl Session {
             )
             .hint("Give its source.path with --instance, or run this from inside of it.")
         })
+    }
+
+    /// What lies outside of the instance's files.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Where the repository is; a path is absolute.

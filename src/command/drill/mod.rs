@@ -17,6 +17,7 @@ use super::database::{self, Connection};
 use super::list::BackupSummary;
 use super::room::{self, Room};
 use super::surroundings::Surroundings;
+use super::tenant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{Manifest, Part, Status};
 use crate::format::record::DrillCertificate;
@@ -147,7 +148,9 @@ pub fn run(
     let removed = scratch::sweep(job.connection, &options.directories)?;
     let mut drilled = job.run(progress)?;
     drilled.removed = removed;
-    let mark = repository.mark_drill(backup.id, drilled.certificate.clone());
+    let mark = repository
+        .check_tenure(tenant(instance))
+        .and_then(|()| repository.mark_drill(backup.id, drilled.certificate.clone()));
     match mark {
         Ok(mark) => drilled.at = mark.at,
         Err(error) => drilled
@@ -357,6 +360,7 @@ impl Job<'_> {
             let options = files::RestoreOptions {
                 // Whose they are is for the machine that they are restored on.
                 owner: false,
+                heir: None,
                 jobs: self.surroundings.jobs,
             };
             let files = files_part(self.manifest(), part)?;

@@ -106,9 +106,12 @@ impl Scratch {
     pub(super) fn remove(self) -> Vec<String> {
         let mut left = Vec::new();
         if let Some(Claim { name, mut session }) = self.database {
-            let dropped = exists(&mut session, &name).and_then(|there| match there {
-                true => drop_database(&mut session, &name),
-                false => Ok(()),
+            let dropped = exists(&mut session, &name).and_then(|there| {
+                if there {
+                    drop_database(&mut session, &name)
+                } else {
+                    Ok(())
+                }
             });
             left.extend(dropped.err().map(|error| error.to_string()));
         }

@@ -145,6 +145,8 @@ pub fn init(
             backup_finished_at: None,
             outcome: "ok".to_owned(),
             message: None,
+            occasion: None,
+            host: Some(instance.host.clone()),
         })?;
     }
     Ok(Initialized {

@@ -170,6 +170,7 @@ pub fn server_version(number: u32) -> String {
 pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
     let found = repository.backups()?;
     let marks = repository.marks()?;
+    let pins = repository.pins()?;
     let mut other_instances = 0;
     let mut backups = Vec::new();
     for backup in &found.backups {
@@ -190,7 +191,10 @@ pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
                 .is_none_or(|asked| asked == manifest.backup_type)
         {
             let marks = marks.get(&backup.id).map_or(&[][..], Vec::as_slice);
-            backups.push(BackupSummary::from(backup).with_marks(marks));
+            backups.push(BackupSummary {
+                pinned: pins.is_pinned(backup),
+                ..BackupSummary::from(backup).with_marks(marks)
+            });
         }
     }
     let damaged = found

@@ -6,9 +6,15 @@ pub mod contents;
 pub mod delete;
 pub mod doctor;
 pub mod drill;
+pub mod forget;
 pub mod init;
 pub mod list;
+pub mod nights;
+pub mod pin;
+pub mod prune;
 pub mod restore;
+pub mod runs;
+pub mod service;
 pub mod storage;
 pub mod surroundings;
 
@@ -16,7 +22,10 @@ mod attachments;
 mod database;
 mod room;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::instance::Instance;
+use crate::repository::Repository;
+use crate::repository::backups::Backup;
 use crate::repository::tenure::Tenant;
 
 /// The instance as repositories know it.
@@ -27,6 +36,24 @@ pub fn tenant(instance: &Instance) -> Tenant<'_> {
     }
 }
 
-/// At the root of each directory of an instance: what a restore stages, and the state before it.
-/// Never backed up.
-pub const OWN_DIRECTORY: &str = ".obbackup";
+/// `Denied` where it is not for `instance` to delete or to pin `backup`: it is another instance's, or was taken over.
+pub fn check_own(repository: &Repository, backup: &Backup, instance: &Instance) -> Result<()> {
+    let of = &backup.manifest.instance;
+    if of.id != instance.id {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!(
+                "backup {} is of another instance, {} on {}",
+                backup.id.short(),
+                of.name,
+                of.host
+            ),
+        )
+        .hint(
+            "Do it there; or run obbackup init --take-over, if this machine goes on in its place.",
+        ));
+    }
+    repository.check_tenure(tenant(instance))
+}
+
+pub use crate::instance::state::OWN_DIRECTORY;

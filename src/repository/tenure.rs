@@ -141,7 +141,8 @@ impl Repository {
     fn holder(&self, found: &Backups, instance: &str) -> Result<Option<Holder>> {
         let mut holders = Vec::new();
         for object in self.storage().list(path::MARKS)? {
-            if !path::is_mark_of(&object.path, MarkKind::Takeover.word()) {
+            let kind = path::parse_mark(&object.path).map(|(_, kind)| kind);
+            if kind != Some(MarkKind::Takeover.word()) {
                 continue;
             }
             // One that was damaged must not cost every backup from now on: manifests tell the same, and `verify`
@@ -171,14 +172,17 @@ impl Repository {
         Ok(holders.into_iter().max_by_key(|holder| holder.at))
     }
 
-    /// Whether a run of the instance ended well here: it made the repository, shares it, or had backups that were
+    /// Whether a backup or `init` of the instance ended well here: it made the repository, shares it, or had backups that were
     /// deleted since.
     fn has_worked_here(&self, instance: &str) -> Result<bool> {
         for object in self.storage().list(path::RUNS)?.iter().rev() {
             let Ok(run) = sealed::unseal::<Run>(&self.storage().read(&object.path)?) else {
                 continue;
             };
-            if run.instance == instance && matches!(run.outcome.as_str(), "ok" | "partial") {
+            if run.instance == instance
+                && matches!(run.command.as_str(), "backup" | "init")
+                && matches!(run.outcome.as_str(), "ok" | "partial")
+            {
                 return Ok(true);
             }
         }
@@ -279,6 +283,8 @@ mod tests {
             backup_finished_at: None,
             outcome: "denied".to_owned(),
             message: None,
+            occasion: None,
+            host: None,
         };
         repository.record(&run).unwrap();
         repository.check_tenure(other).unwrap_err();

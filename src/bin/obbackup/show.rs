@@ -57,7 +57,10 @@ pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
     let marks = repository.marks_of(&backup.id)?;
-    let summary = BackupSummary::from(&backup).with_marks(&marks);
+    let summary = BackupSummary {
+        pinned: repository.is_pinned(&backup)?,
+        ..BackupSummary::from(&backup).with_marks(&marks)
+    };
     let detail = detail(&backup.manifest, summary);
     session
         .output

@@ -7,9 +7,11 @@ mod drill;
 mod file;
 pub mod log;
 pub mod notify;
+mod restore;
 pub mod retention;
 pub mod schedule;
 mod secret;
+mod tomcat;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -20,8 +22,10 @@ use serde::Deserialize;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use drill::DrillSection;
-pub use file::{ConfigurationFile, Owner, write_private};
+pub use file::{ConfigurationFile, Owner, write_private, write_shown};
+pub use restore::RestoreSection;
 pub use secret::Secret;
+pub use tomcat::TomcatSection;
 
 /// The file's name below `config/`.
 pub const FILE_NAME: &str = "obbackup.toml";
@@ -57,6 +61,10 @@ pub struct Configuration {
     pub watch: notify::WatchSection,
     /// About the log.
     pub log: log::LogSection,
+    /// About restores.
+    pub restore: RestoreSection,
+    /// About the web application's server.
+    pub tomcat: TomcatSection,
 }
 
 /// `[instance]`
@@ -174,6 +182,8 @@ impl Configuration {
         self.retention
             .check()
             .map_err(|error| error.context(format!("`{}`", path.display())))?;
+        self.restore.check(path)?;
+        self.tomcat.check(path)?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);
             let inside = relative
@@ -321,6 +331,22 @@ mod tests {
             [backup]
             jobs = 2
             exclude = ["scratch", "modules/x/big"]
+            [restore]
+            status_file = "/var/www/openbravo/restore.html"
+            page_port = 8089
+            keep_old_days = 14
+            page = false
+            [tomcat]
+            base = "/var/lib/tomcat9"
+            home = "/usr/share/tomcat9"
+            stop = ["/usr/bin/systemctl", "stop", "tomcat9"]
+            start = ["/usr/bin/systemctl", "start", "tomcat9"]
+            probe_url = "http://127.0.0.1:8080/openbravo/"
+            probe_status = 200
+            probe_text = "password"
+            probe_timeout_seconds = 60
+            stop_timeout_seconds = 30
+            kill = true
         "#;
         let configuration = parse(text).unwrap();
         let password = configuration.database.system_password.clone().unwrap();
@@ -385,6 +411,14 @@ mod tests {
             "[backup]\nexclude = [\"/etc\"]",
             "[backup]\njobs = 0",
             "[database]\nport = 70000",
+            "[restore]\nstatus_file = \"restore.html\"",
+            "[restore]\nstatus_file = \"/var/www/restore\"",
+            "[tomcat]\nstop = [\"/bin/true\"]",
+            "[tomcat]\nstop = [\"true\"]\nstart = [\"true\"]",
+            "[tomcat]\nstop = [\"/x\"]\nstart = [\"/x\"]\nunit = \"tomcat9\"",
+            "[tomcat]\nbase = \"tomcat\"",
+            "[tomcat]\nprobe_url = \"https://localhost/\"",
+            "[tomcat]\nprobe_timeout_seconds = 0",
         ] {
             assert_eq!(parse(text).unwrap_err().kind(), ErrorKind::Usage, "{text}");
         }

@@ -48,4 +48,8 @@ pub mod notify;
 
 pub mod schedule;
 
+pub mod job;
+
+pub mod page;
+
 pub mod command;

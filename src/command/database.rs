@@ -9,9 +9,8 @@ use crate::instance::{Instance, Role, SslMode, SystemStatus, status};
 use crate::postgresql::address::DatabaseAddress;
 use crate::postgresql::client::Session;
 use crate::postgresql::programs::Programs;
-use crate::postgresql::quote;
 use crate::source::database::{CaptureOptions, DatabaseSource};
-use crate::target::database::{DatabaseTarget, RestoreOptions};
+use crate::target::database::{DatabaseTarget, RestoreOptions, is_superuser};
 
 /// A server that answered, and the roles to use there.
 #[derive(Debug, Clone)]
@@ -146,24 +145,16 @@ impl Connection {
         system.map_or_else(|| open_any(&self.application, &MAINTENANCE_DATABASES), Ok)
     }
 
-    /// Gives a database another name. Refused by the server while anybody is connected to it.
-    pub fn rename_database(&self, from: &str, to: &str) -> Result<()> {
-        self.maintenance()?.run(
-            &format!("cannot rename database `{from}` to `{to}`"),
-            &format!(
-                "ALTER DATABASE {} RENAME TO {}",
-                quote::name(from),
-                quote::name(to)
-            ),
-        )
-    }
-
-    /// Removes a database that a restore made and nobody has used.
-    pub fn drop_database(&self, name: &str) -> Result<()> {
-        self.maintenance()?.run(
-            &format!("cannot drop database `{name}`"),
-            &format!("DROP DATABASE IF EXISTS {}", quote::name(name)),
-        )
+    /// A session outside of the instance's database that may change its name: a superuser's where the
+    /// system's role is one, else the application's, who owns the database.
+    pub fn administrator(&self) -> Result<Session> {
+        if let Some(system) = &self.system
+            && let Ok(mut session) = open_any(system, &MAINTENANCE_DATABASES)
+            && is_superuser(&mut session)?
+        {
+            return Ok(session);
+        }
+        open_any(&self.application, &MAINTENANCE_DATABASES)
     }
 
     /// The same server and roles, another database.

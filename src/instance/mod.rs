@@ -15,8 +15,10 @@ mod version;
 use std::path::{Path, PathBuf};
 
 pub use database::{Address, DatabaseSettings, Role, SslMode, decode, encode};
+pub use deploy::deployed_sources;
 pub use environment::Environment;
 pub use nesting::{check_nesting, resolve_existing};
+pub use state::OWN_DIRECTORY;
 pub use status::{SystemStatus, is_rebuilding};
 pub use version::modules_of_sources;
 
@@ -253,6 +255,28 @@ impl Instance {
     /// The root of one part, where it exists.
     pub fn root(&self, part: Part) -> Option<FileRoot> {
         self.roots().into_iter().find(|root| root.part == part)
+    }
+
+    /// The same instance with its database under another name and directories in other places: a state
+    /// that is kept aside.
+    #[must_use]
+    pub fn aside(&self, database: Option<&str>, roots: &[(Part, PathBuf)]) -> Self {
+        let mut aside = self.clone();
+        if let Some(database) = database {
+            database.clone_into(&mut aside.database.name);
+        }
+        for (part, root) in roots {
+            let root = root.clone();
+            match part {
+                Part::Sources => aside.source_path = root,
+                Part::Configuration => aside.config_path = root,
+                Part::Deploy => aside.deploy_path = Some(root),
+                Part::Attachments => aside.attach_path = Some(root),
+                Part::Reprintables => aside.reprintable_path = Some(root),
+                Part::Database => {}
+            }
+        }
+        aside
     }
 
     /// What a manifest says of the instance; modules are the database's to tell.

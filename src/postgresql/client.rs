@@ -125,6 +125,22 @@ const OLDEST_SERVER: u32 = 120_000;
 ///
 /// The session has the settings of the role and the database: what the application sees.
 pub fn connect(address: &DatabaseAddress) -> Result<Client> {
+    configuration(address)?
+        .connect(NoTls)
+        .map_err(|error| connect_error(address, error))
+}
+
+/// Whether the role would be let into a database of this name, which need not exist: the server asks its
+/// `pg_hba.conf` and the role's password before it looks for the database.
+pub fn admits(address: &DatabaseAddress) -> Result<()> {
+    match configuration(address)?.connect(NoTls) {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME) => Ok(()),
+        Err(error) => Err(connect_error(address, error)),
+    }
+}
+
+fn configuration(address: &DatabaseAddress) -> Result<postgres::Config> {
     let mut config = postgres::Config::new();
     config
         .host(&address.host)
@@ -142,9 +158,7 @@ pub fn connect(address: &DatabaseAddress) -> Result<Client> {
     if let Some(password) = address.find_password()? {
         config.password(password.expose());
     }
-    config
-        .connect(NoTls)
-        .map_err(|error| connect_error(address, error))
+    Ok(config)
 }
 
 fn connect_error(address: &DatabaseAddress, error: postgres::Error) -> Error {

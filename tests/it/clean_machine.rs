@@ -188,13 +188,7 @@ fn an_instance_comes_to_a_clean_machine_and_goes_on_there() {
         );
     }
     let before = objects(Path::new(repository));
-    let restore = [
-        "restore",
-        "latest",
-        "--repository",
-        repository,
-        "--in-place",
-    ];
+    let restore = ["restore", "latest", "--repository", repository];
     let planned = machine.json("srv/erp", &[&restore[..], &["--dry-run"]].concat());
     let notes = planned["notes"].to_string();
     for word in ["another machine", "only read", "old_reports"] {
@@ -449,7 +443,6 @@ fn without_any_configuration_the_environment_or_an_argument_names_the_connection
         "latest",
         "--repository",
         repository.to_str().unwrap(),
-        "--in-place",
         "--yes",
     ];
     let port = machine.cluster.port().to_string();

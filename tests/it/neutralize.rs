@@ -135,7 +135,7 @@ fn a_copy_runs_nothing_sends_nothing_and_looks_like_one() {
 
 /// Nor does the application start any process, whatever the database says.
 fn in_place(world: &World) {
-    let restored = world.json(&["restore", "latest", "--in-place", "--neutralize", "--yes"]);
+    let restored = world.json(&["restore", "latest", "--neutralize", "--yes"]);
     assert_eq!(
         rows(&restored["neutralized"], "ad_process_request"),
         [2],

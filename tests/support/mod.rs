@@ -10,6 +10,7 @@
     clippy::cast_sign_loss
 )]
 
+pub mod application;
 pub mod backups;
 pub mod chunks;
 pub mod cluster;
@@ -18,4 +19,6 @@ pub mod instance;
 pub mod nasty;
 pub mod programs;
 pub mod server;
+pub mod small;
+pub mod tomcat;
 pub mod tree;

@@ -11,6 +11,8 @@ use crate::arriving::ConnectionArguments;
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
+use crate::undo::Undo;
+
 /// Back up and restore one Openbravo instance as one consistent unit
 ///
 /// A backup holds the instance's PostgreSQL database, its sources, the deployed web application, the
@@ -105,6 +107,7 @@ pub enum Command {
     Prune(crate::prune::Prune),
     Pin(crate::pin::Pin),
     Unpin(crate::pin::Unpin),
+    Undo(Undo),
     Delete(Delete),
     Doctor(Doctor),
     #[command(subcommand)]
@@ -306,23 +309,26 @@ pub struct Verify {
     pub dry_run: bool,
 }
 
-/// Restore a backup: beside what is there, or in its place
+/// Restore a backup: in place of the instance, or beside it
+///
+/// Without a target the instance is replaced: a backup of the present state is taken, the new database and
+/// files are made complete and proven beside the live ones, the application is stopped, old and new change
+/// places by renames, and the application is started and asked whether it answers. Where it does not, or
+/// where anything fails, all is put back (exit code 16). The old state is kept, and `obbackup undo`
+/// brings it back.
 ///
 /// With --to-database the data goes into that new database, with --to-directory the files go below
-/// that empty or new directory; nothing live is touched. With --in-place both are made complete and
-/// proven beside the live ones first and then take their place; the old state is kept, and a backup of
-/// it is taken before. Stop Tomcat first.
+/// that empty or new directory; nothing live is touched.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("target").required(true).multiple(true).args(["to_database", "to_directory", "in_place"]))]
 #[command(after_long_help = "\
 Examples:
+  obbackup restore latest --dry-run
+  obbackup restore latest
+  obbackup restore 3f9a01c2 --only attachments --yes
   obbackup restore latest --to-database check --to-directory /srv/check
-  obbackup restore 3f9a01c2 --only attachments --to-directory /srv/attachments
   obbackup restore latest --path sources/modules --to-directory /srv/modules
   obbackup restore latest --to-database test --neutralize
-  obbackup restore latest --in-place --dry-run
-  obbackup restore latest --repository /mnt/backups/openbravo --instance /opt/openbravo --in-place --connection postgresql://tad@localhost:5432/openbravo
-  obbackup restore latest --in-place")]
+  obbackup restore latest --repository /mnt/backups/openbravo --instance /opt/openbravo --connection postgresql://tad@localhost:5432/openbravo")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
@@ -344,17 +350,13 @@ pub struct Restore {
     #[arg(long, value_name = "DIR")]
     pub to_directory: Option<PathBuf>,
 
-    /// In place of the instance's database and directories; the old state is kept
-    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
-    pub in_place: bool,
-
     /// Make the copy harmless before it ever starts: background processes, mail servers and calls to other
     /// systems off, its purpose Testing, its clients named TEST …; prints what was changed
     #[arg(long, conflicts_with = "path")]
     pub neutralize: bool,
 
     /// Do not take a backup of the present state before it is replaced
-    #[arg(long, requires = "in_place")]
+    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
     pub no_safety_backup: bool,
 
     /// Print what would be done, and do nothing
@@ -514,9 +516,9 @@ mod tests {
             "list --type nightly",
             "backup --only databse",
             "backup --neutralize",
-            "restore latest",
-            "restore latest --in-place --to-database x",
-            "restore --in-place",
+            "restore",
+            "restore latest --no-safety-backup --to-database x",
+            "undo latest",
             "-q -v list",
             "storage",
             "frobnicate",

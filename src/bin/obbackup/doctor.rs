@@ -23,6 +23,7 @@ pub fn run(session: &Session) -> Result<Outcome> {
         configuration: &session.configuration()?,
         surroundings: &session.surroundings()?,
         repository: session.repository(),
+        tomcat: session.tomcat(&instance),
     });
     let worst = checks.iter().map(|check| check.result).max();
     let healthy = worst != Some(Health::Failure);
@@ -43,23 +44,7 @@ pub fn run(session: &Session) -> Result<Outcome> {
 fn text(output: &Output, checks: &[Check]) -> String {
     let rows = checks
         .iter()
-        .map(|check| {
-            let (word, color) = match check.result {
-                Health::Ok => ("ok", Color::Green),
-                Health::Warning => ("warning", Color::Yellow),
-                Health::Failure => ("failure", Color::Red),
-            };
-            let mut found = safe(&check.found);
-            if let Some(remedy) = &check.remedy {
-                found.push('\n');
-                found.push_str(&safe(remedy));
-            }
-            vec![
-                output.colored(word, color),
-                Cell::new(safe(&check.name)),
-                Cell::new(found),
-            ]
-        })
+        .map(|check| check_row(output, check))
         .collect();
     let count = |health| checks.iter().filter(|check| check.result == health).count();
     let verdict = match (count(Health::Failure), count(Health::Warning)) {
@@ -71,4 +56,23 @@ fn text(output: &Output, checks: &[Check]) -> String {
         "{}\n{verdict}\n",
         output.table(&["", "CHECK", "FOUND"], &[], rows)
     )
+}
+
+/// A line of a table: how it is, what was looked at, what was found.
+pub fn check_row(output: &Output, check: &Check) -> Vec<Cell> {
+    let (word, color) = match check.result {
+        Health::Ok => ("ok", Color::Green),
+        Health::Warning => ("warning", Color::Yellow),
+        Health::Failure => ("failure", Color::Red),
+    };
+    let mut found = safe(&check.found);
+    if let Some(remedy) = &check.remedy {
+        found.push('\n');
+        found.push_str(&safe(remedy));
+    }
+    vec![
+        output.colored(word, color),
+        Cell::new(safe(&check.name)),
+        Cell::new(found),
+    ]
 }

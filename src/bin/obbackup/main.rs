@@ -18,12 +18,14 @@ mod notify;
 mod output;
 mod pin;
 mod prune;
+mod recover;
 mod restore;
 mod schedule;
 mod session;
 mod show;
 mod storage;
 mod terminal;
+mod undo;
 mod verify;
 
 use std::process::ExitCode;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<Outcome> {
     let creates = matches!(arguments.command, Command::Init(_));
     let session = Session::new(arguments.global, creates);
+    recover::before(&session, &arguments.command)?;
     match arguments.command {
         Command::Init(arguments) => init::run(&session, &arguments),
         Command::Backup(arguments) => backup::run(&session, &arguments),
@@ -71,6 +74,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Cat(arguments) => contents::cat(&session, &arguments),
         Command::Verify(arguments) => verify::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
+        Command::Undo(arguments) => undo::run(&session, &arguments),
         Command::Doctor(_) => doctor::run(&session),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Forget(arguments) => forget::run(&session, &arguments),

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 
 use obbackup::command::nights::Place;
@@ -18,6 +19,8 @@ use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
 use obbackup::schedule::calendar;
 use obbackup::storage;
+use obbackup::tomcat::systemd::Systemd;
+use obbackup::tomcat::{self, Tomcat};
 
 use crate::arguments::Global;
 use crate::interrupt;
@@ -107,6 +110,17 @@ impl Session {
     /// What lies outside of the instance's files.
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// The Tomcat that the instance is deployed in, as far as anything tells of one.
+    pub fn tomcat(&self, instance: &Instance) -> Result<Option<Tomcat>> {
+        let section = self.configuration()?.tomcat;
+        tomcat::find(instance, &self.environment, &section, Systemd::running())
+    }
+
+    /// How long the state before a restore is kept.
+    pub fn keeps_old(&self) -> Result<TimeDelta> {
+        Ok(self.configuration()?.restore.keeps_old())
     }
 
     /// Where the repository is; a path is absolute.

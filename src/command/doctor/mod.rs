@@ -7,6 +7,7 @@ mod backups;
 mod database;
 mod instance;
 mod repository;
+mod restore;
 
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::config::Configuration;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::repository::Repository;
+use crate::tomcat::Tomcat;
 
 /// What is looked at.
 pub struct Examined<'a> {
@@ -26,6 +28,8 @@ pub struct Examined<'a> {
     pub surroundings: &'a Surroundings,
     /// The repository, or why it cannot be opened.
     pub repository: Result<Repository>,
+    /// The application's server, where one was found.
+    pub tomcat: Result<Option<Tomcat>>,
 }
 
 /// Every subject, in the order in which a backup needs it. One whose ground is missing (no repository, no
@@ -33,6 +37,7 @@ pub struct Examined<'a> {
 const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
     database::checks,
+    restore::checks,
     repository::checks,
     backups::checks,
 ];

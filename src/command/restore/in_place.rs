@@ -1,18 +1,22 @@
-//! Restoring in place of the instance: everything new is complete beside the old before the first rename.
+//! Restoring in place of the instance: everything new is complete beside the old before anything live changes.
 //!
-//! Order: safety backup; new database and new files staged and verified; then the swap, which is renames
-//! alone, the database first, since that is the step which others can refuse. What fails is taken back in
-//! the opposite order. The old database and files are kept.
+//! Order: safety backup; new database and new files staged and verified; then the swap ([`super::steps`]),
+//! under a journal ([`super::journal`]). The old database and files are kept.
 
 use std::path::{Path, PathBuf};
 
-use chrono::Utc;
 use serde::Serialize;
 
 use super::super::arrival;
-use super::{Job, RestorePlan, Restored, staging};
+use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose, Record};
+use super::recovery::{self, AtWork};
+use super::states::Expiry;
+use super::steps::Steps;
+use super::{Control, Job, RestorePlan, Restored, checks, staging, states};
+use crate::command::OWN_DIRECTORY;
 use crate::command::backup::{self, BackupOptions};
 use crate::command::database::Connection;
+use crate::command::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::database::DatabaseState;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
@@ -23,12 +27,15 @@ use crate::postgresql::client::{Session, database_error};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::lock::Lock;
+use crate::source::database::read_state;
 use crate::target::database::Change;
-use crate::target::swap::Swapped;
+use crate::target::database::standing;
 
 /// Where the state before a restore is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replaced {
+    /// The run that replaced it.
+    pub run: String,
     /// The database's name now.
     pub database: Option<String>,
     /// The directories that hold the files.
@@ -73,11 +80,7 @@ pub(super) fn plan(job: &Job<'_>, part: Part, plan: &mut RestorePlan) -> Result<
                 .hint("Restore them with --to-directory and copy what you need."),
         );
     }
-    let run = format!(
-        "restore-{}-{}",
-        Utc::now().format("%Y%m%dT%H%M%SZ"),
-        job.backup.id.short()
-    );
+    let run = plan.run.clone();
     if part == Part::Database {
         let connection = job.connection()?;
         let live = live_database(instance, &connection)?;
@@ -110,10 +113,12 @@ fn root_of(instance: &Instance, part: Part) -> Option<PathBuf> {
 }
 
 /// A database name that says where it comes from, within the 63 bytes that PostgreSQL keeps.
-fn new_name(name: &str, what: &str, run: &str) -> String {
+pub(super) fn new_name(name: &str, what: &str, run: &str) -> String {
     let end = format!(
         "_{what}_{}",
-        run.trim_start_matches("restore-").to_lowercase()
+        run.trim_start_matches("restore-")
+            .replace("undo-", "u")
+            .to_lowercase()
     );
     let mut start = name.to_owned();
     while start.len() + end.len() > 63 {
@@ -125,102 +130,178 @@ fn new_name(name: &str, what: &str, run: &str) -> String {
 fn live_database(instance: &Instance, connection: &Connection) -> Result<Option<LiveDatabase>> {
     let name = instance.database.name.clone();
     let mut session = connection.maintenance()?;
-    let there = session
-        .client
-        .query_opt(
-            "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1",
-            &[&name],
-        )
-        .map_err(|error| database_error("cannot look for the database", error))?;
-    if there.is_none() {
+    if standing::find(&mut session, &name)?.is_none() {
         return Ok(None);
     }
-    let state = connection.open()?.state().clone();
+    let state = read_state(&mut session.client, session.version, &name)?;
     Ok(Some(LiveDatabase { name, state }))
-}
-
-/// What was swapped so far, and how to take it back.
-#[derive(Default)]
-struct Undo<'a> {
-    databases: Option<(&'a Connection, Vec<(String, String)>)>,
-    files: Vec<Swapped>,
 }
 
 pub(super) fn run(
     job: &Job<'_>,
     repository: &Repository,
     safety_backup: bool,
+    control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let instance = job.instance()?;
+    let at_work = AtWork::begin(instance)?;
+    recovery::recover_held(&at_work, instance, job.surroundings, control, progress)?;
     // First what can be refused, before anybody waits for a backup.
-    let plan = job.plan()?;
+    let plan = plan_with_room(job, repository, control, progress)?;
     let connection = match plan.database {
         Some(_) => Some(job.connection()?),
         None => None,
     };
-    if let Some(connection) = &connection {
-        refuse_sessions(instance, connection)?;
-    }
-    let mut replaced = Replaced {
-        database: None,
-        directories: Vec::new(),
-        safety_backup: None,
-    };
     let may_write = arrival::may_write(repository, instance)?;
-    if safety_backup && may_write && arrival::has_state(instance, &plan) {
-        replaced.safety_backup = take_safety_backup(job, repository, progress)?;
+    for note in arrival::notes(repository, instance, job.backup)? {
+        progress.warn(&note);
     }
+    let safety_backup = if safety_backup && may_write && arrival::has_state(instance, &plan) {
+        let label = format!("before the restore of {}", job.backup.id.short());
+        take_safety_backup(instance, repository, job.surroundings, label, progress)?
+    } else {
+        None
+    };
     // A repository that is only read gets no lease either.
     let lock = may_write
         .then(|| repository.lock(LeaseMode::Write, &instance.id, "restore"))
         .transpose()?;
+    let purpose = Purpose::Restore {
+        backup: job.backup.id,
+    };
+    let run = plan.run.clone();
+    let header = header(&run, purpose, safety_backup, &plan);
+    let directory = instance.source_path.join(OWN_DIRECTORY).join(&run);
+    staging::make_private(&directory, instance.owner)?;
+    let mut steps = Steps {
+        journal: Journal::begin(&directory, header, instance.owner)?,
+        connection: connection.as_ref(),
+        control,
+        progress,
+    };
     let mut restored = Restored::new(&plan);
-    let staged = stage(job, &plan, &mut restored, progress);
-    if let Err(error) = staged {
-        clear(&plan, connection.as_ref(), restored.database.as_deref());
+    let ready = stage(job, &plan, &mut restored, progress)
+        .and_then(|()| progress.check())
+        .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
+        .and_then(|()| match (&connection, control.application) {
+            (Some(connection), None) => refuse_sessions(instance, connection),
+            _ => Ok(()),
+        })
+        .and_then(|()| steps.begin());
+    if let Err(error) = ready {
+        // Nothing live was touched. What cannot be cleared away is in nobody's way, and the next run tries again.
+        if steps.clear().is_ok() {
+            steps.end(Outcome::Cleared).ok();
+            states::forget_cleared(&directory);
+        }
         return Err(error);
     }
-    progress.check()?;
-    lock.as_ref().map_or(Ok(()), Lock::check)?;
-    progress.stage("swap", None);
-    let mut undo = Undo::default();
-    match swap(
-        instance,
-        &plan,
-        connection.as_ref(),
-        &restored,
-        &mut undo,
-        &mut replaced,
-    ) {
-        Ok(()) => {
-            restored.database = plan.database.map(|database| database.name);
-            restored.replaced = Some(replaced);
-            Ok(restored)
+    if let Err(error) = steps.forward() {
+        let failed = steps.backward(&error);
+        states::forget_cleared(&directory);
+        return Err(failed);
+    }
+    restored.database = plan.database.map(|database| database.name);
+    restored.replaced = Some(replaced(&steps.journal)?);
+    Ok(restored)
+}
+
+/// A plan that nothing stands in the way of. Where only room does, states that are kept make it: the oldest
+/// first, each backed up once more.
+fn plan_with_room(
+    job: &Job<'_>,
+    repository: &Repository,
+    control: Control<'_>,
+    progress: &dyn Progress,
+) -> Result<RestorePlan> {
+    let expiry = Expiry {
+        instance: job.instance()?,
+        repository,
+        surroundings: job.surroundings,
+        progress,
+    };
+    loop {
+        let mut plan = job.plan()?;
+        checks::look(job, control, &mut plan)?;
+        let Err(error) = checks::refuse(&plan) else {
+            return Ok(plan);
+        };
+        if error.kind() != ErrorKind::NoSpace {
+            return Err(error);
         }
-        Err(error) => Err(take_back(
-            undo,
-            error,
-            &plan,
-            connection.as_ref(),
-            restored.database.as_deref(),
-        )),
+        match expiry.remove_oldest()? {
+            Some(state) => progress.warn(&format!(
+                "the state that {} kept was removed to make room",
+                state.run
+            )),
+            None => return Err(error),
+        }
     }
 }
 
-fn take_safety_backup(
-    job: &Job<'_>,
+fn header(
+    run: &str,
+    purpose: Purpose,
+    safety_backup: Option<BackupId>,
+    plan: &RestorePlan,
+) -> Header {
+    let database = plan.database.as_ref().and_then(|database| {
+        let (_, planned) = plan.target.as_ref()?;
+        Some(DatabaseNames {
+            live: database.name.clone(),
+            new: planned.database.clone(),
+            old: planned.database.replacen("_new_", "_old_", 1),
+        })
+    });
+    let files = plan.files.iter().filter_map(|files| files.stage.clone());
+    Header::new(run, purpose, safety_backup, database, files.collect())
+}
+
+/// Where the state before is now.
+pub(super) fn replaced(journal: &Journal) -> Result<Replaced> {
+    let header = journal.header()?;
+    let had_database = journal.records().iter().any(|record| {
+        matches!(
+            record,
+            Record::Swapping {
+                live_database: Some(_),
+                ..
+            }
+        )
+    });
+    Ok(Replaced {
+        run: header.run.clone(),
+        database: header
+            .database
+            .as_ref()
+            .filter(|_| had_database)
+            .map(|names| names.old.clone()),
+        directories: header
+            .files
+            .iter()
+            .map(|stage| stage.areas.old.clone())
+            .collect(),
+        safety_backup: header.safety_backup,
+    })
+}
+
+pub(super) fn take_safety_backup(
+    instance: &Instance,
     repository: &Repository,
+    surroundings: &Surroundings,
+    label: String,
     progress: &dyn Progress,
 ) -> Result<Option<BackupId>> {
+    progress.stage("safety backup", None);
     let options = BackupOptions {
         backup_type: BackupType::Automated,
-        label: Some(format!("before the restore of {}", job.backup.id.short())),
+        label: Some(label),
         pin: false,
         only: std::collections::BTreeSet::new(),
         read_all: false,
     };
-    let taken = backup::run(job.instance()?, repository, &options, job.surroundings, progress)
+    let taken = backup::run(instance, repository, &options, surroundings, progress)
         .map_err(|error| {
             let text = error.hint_text().map(|hint| format!("{hint} ")).unwrap_or_default();
             error.context("the backup of the present state failed, so nothing was restored").hint(format!(
@@ -234,7 +315,7 @@ fn take_safety_backup(
 }
 
 /// Somebody who works on while the database is replaced would lose what he does.
-fn refuse_sessions(instance: &Instance, connection: &Connection) -> Result<()> {
+pub(super) fn refuse_sessions(instance: &Instance, connection: &Connection) -> Result<()> {
     let mut session = connection.maintenance()?;
     let rows = session
         .client
@@ -277,16 +358,19 @@ fn stage(
     restored: &mut Restored,
     progress: &dyn Progress,
 ) -> Result<()> {
+    progress.stage("staging", None);
     job.fill_database(plan, restored, progress)?;
     if let Some(name) = &restored.database {
         settle_status(&job.connection()?, name)?;
     }
     for files in &plan.files {
         let Some(stage) = &files.stage else { continue };
-        job.fill_directory(files, &stage.swap.staged, restored, progress)?;
-        keep_machine_settings(job.instance()?, files.part, &stage.swap.staged)?;
+        let instance = job.instance()?;
+        stage.make(instance.owner)?;
+        job.fill_directory(files, &stage.areas.staged, restored, progress)?;
+        keep_machine_settings(instance, files.part, &stage.areas.staged)?;
         if job.options.neutralize {
-            let changes = hold_back(files.part, &stage.swap.staged)?;
+            let changes = hold_back(files.part, &stage.areas.staged)?;
             let neutralized = restored.neutralized.get_or_insert_default();
             neutralized.changes.extend(changes);
         }
@@ -399,102 +483,4 @@ fn add_lines(file: &Path, why: &str, lines: &[(&str, &str)]) -> Result<()> {
     std::fs::File::open(file)
         .and_then(|open| open.sync_all())
         .io_context(context)
-}
-
-fn swap<'a>(
-    instance: &Instance,
-    plan: &RestorePlan,
-    connection: Option<&'a Connection>,
-    restored: &Restored,
-    undo: &mut Undo<'a>,
-    replaced: &mut Replaced,
-) -> Result<()> {
-    if let (Some(connection), Some(new)) = (connection, &restored.database) {
-        refuse_sessions(instance, connection)?;
-        let live = instance.database.name.clone();
-        let (_, renames) = undo.databases.get_or_insert((connection, Vec::new()));
-        if plan
-            .database
-            .as_ref()
-            .is_some_and(|database| database.replaces.is_some())
-        {
-            let old = new.replacen("_new_", "_old_", 1);
-            connection.rename_database(&live, &old)?;
-            renames.push((live.clone(), old.clone()));
-            replaced.database = Some(old);
-        }
-        connection.rename_database(new, &live)?;
-        renames.push((new.clone(), live));
-    }
-    for files in &plan.files {
-        let Some(stage) = &files.stage else { continue };
-        std::fs::create_dir_all(&stage.swap.root)
-            .io_context(|| format!("cannot make `{}`", stage.swap.root.display()))?;
-        undo.files.push(stage.swap.run(&|path| stage.fate(path))?);
-        // Only emptied directories are left of what was staged.
-        std::fs::remove_dir_all(&stage.swap.staged).ok();
-        replaced.directories.push(stage.swap.old.clone());
-    }
-    Ok(())
-}
-
-/// Puts everything back in the opposite order; the error then says that nothing has changed.
-fn take_back(
-    undo: Undo<'_>,
-    error: Error,
-    plan: &RestorePlan,
-    connection: Option<&Connection>,
-    database: Option<&str>,
-) -> Error {
-    let mut failures = Vec::new();
-    for swapped in undo.files.into_iter().rev() {
-        failures.extend(swapped.reverse().err().map(|error| error.to_string()));
-    }
-    if let Some((connection, renames)) = undo.databases {
-        for (from, to) in renames.iter().rev() {
-            failures.extend(
-                connection
-                    .rename_database(to, from)
-                    .err()
-                    .map(|error| error.to_string()),
-            );
-        }
-    }
-    if failures.is_empty() && error.kind() != ErrorKind::ActionNeeded {
-        clear(plan, connection, database);
-        let hint = error
-            .hint_text()
-            .map_or_else(String::new, |hint| format!("{hint} "));
-        return error
-            .context("the restore failed; everything is as it was before")
-            .with_kind(ErrorKind::RolledBack)
-            .hint(format!(
-                "{hint}Nothing was lost; the restore can be run again."
-            ));
-    }
-    let hint =
-        "Nothing was deleted: the old state is in the places named, and in the safety backup.";
-    error
-        .context(format!(
-            "the restore failed, and putting everything back failed too ({})",
-            failures.join("; ")
-        ))
-        .with_kind(ErrorKind::ActionNeeded)
-        .hint(hint)
-}
-
-/// Removes what was staged. What cannot be removed is in nobody's way.
-fn clear(plan: &RestorePlan, connection: Option<&Connection>, database: Option<&str>) {
-    if let (Some(connection), Some(database)) = (connection, database) {
-        connection.drop_database(database).ok();
-    }
-    for files in &plan.files {
-        if let Some(area) = files
-            .stage
-            .as_ref()
-            .and_then(|stage| stage.swap.staged.parent())
-        {
-            std::fs::remove_dir_all(area).ok();
-        }
-    }
 }

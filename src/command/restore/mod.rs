@@ -1,16 +1,26 @@
 //! Restoring a backup: beside what is live, or in its place.
 
+mod checks;
 mod in_place;
+pub mod journal;
+pub mod recovery;
 mod staging;
+pub mod states;
+mod steps;
+pub mod tripwire;
+pub mod undo;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use chrono::Utc;
 use serde::Serialize;
 
 use super::arrival;
 use super::contents::{file_entries, files_part};
 use super::database::{self, Connection};
+use super::doctor::Check;
 use super::list::BackupSummary;
 use super::surroundings::Surroundings;
 use crate::config::Owner;
@@ -25,8 +35,67 @@ use crate::repository::backups::Backup;
 use crate::repository::reader::Reader;
 use crate::target::database::{DatabasePlan, DatabaseTarget, Neutralized, neutralize};
 use crate::target::files;
+use crate::tomcat::Application;
 
+pub use checks::{Newer, Room};
 pub use in_place::Replaced;
+pub use staging::Stage;
+use tripwire::Tripwire;
+
+/// What a restore in place controls besides database and files.
+#[derive(Clone, Copy)]
+pub struct Control<'a> {
+    /// What runs the web application, where that was found.
+    pub application: Option<&'a dyn Application>,
+    /// How long a database server that has gone away is waited for.
+    pub patience: Duration,
+    /// Where something is to go wrong, in tests.
+    pub tripwire: Option<&'a Tripwire>,
+}
+
+/// A server takes some seconds to come back after one of its processes was killed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Default for Control<'_> {
+    fn default() -> Self {
+        Self {
+            application: None,
+            patience: PATIENCE,
+            tripwire: None,
+        }
+    }
+}
+
+impl<'a> Control<'a> {
+    /// With this application, if there is one.
+    pub fn of<A: Application>(application: Option<&'a A>) -> Self {
+        Self {
+            application: application.map(|application| application as &dyn Application),
+            ..Self::default()
+        }
+    }
+}
+
+/// Reports as another does, and is not asked to stop.
+struct Steady<'a>(&'a dyn Progress);
+
+impl Progress for Steady<'_> {
+    fn stage(&self, name: &str, total_bytes: Option<u64>) {
+        self.0.stage(name, total_bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
+    }
+
+    fn warn(&self, message: &str) {
+        self.0.warn(message);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
 
 /// Where a restore goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +140,17 @@ pub struct RestorePlan {
     pub files: Vec<PlannedFiles>,
     /// What the restore would not bring back, or changes on the way, each with the reason.
     pub notes: Vec<String>,
+    /// What was looked at for a restore in place; a failure stands in its way.
+    pub checks: Vec<Check>,
+    /// The room that it needs, by file system, as far as it can be seen.
+    pub room: Vec<Room>,
+    /// What people have done since the backup, and would lose from what is live.
+    pub newer: Vec<Newer>,
     #[serde(skip)]
     target: Option<(DatabaseTarget, DatabasePlan)>,
+    /// What everything is named after that a restore in place makes.
+    #[serde(skip)]
+    run: String,
 }
 
 /// The database of a plan.
@@ -150,15 +228,31 @@ pub fn plan(
     options: &RestoreOptions,
     surroundings: &Surroundings,
 ) -> Result<RestorePlan> {
+    let control = Control::default();
+    plan_replacing(instance, repository, backup, options, surroundings, control)
+}
+
+/// The same for what [`replace`] would do. What stands in the way is among the plan's checks.
+pub fn plan_replacing(
+    instance: Option<&Instance>,
+    repository: &Repository,
+    backup: &Backup,
+    options: &RestoreOptions,
+    surroundings: &Surroundings,
+    control: Control<'_>,
+) -> Result<RestorePlan> {
     let reader = repository.reader()?;
-    let mut plan = Job {
+    let job = Job {
         instance,
         backup,
         options,
         surroundings,
         reader: &reader,
+    };
+    let mut plan = job.plan()?;
+    if plan.in_place {
+        checks::look(&job, control, &mut plan)?;
     }
-    .plan()?;
     if let (true, Some(instance)) = (plan.in_place, instance) {
         plan.notes
             .extend(arrival::notes(repository, instance, backup)?);
@@ -166,13 +260,36 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Restores. Nothing that was there before is deleted, and whatever fails is taken back.
+/// Restores. Nothing that was there before is deleted, and whatever fails is taken back. In place only where
+/// nobody uses the database, because nothing is known of the application; [`replace`] is told.
 pub fn run(
     instance: Option<&Instance>,
     repository: &Repository,
     backup: &Backup,
     options: &RestoreOptions,
     surroundings: &Surroundings,
+    progress: &dyn Progress,
+) -> Result<Restored> {
+    let control = Control::default();
+    replace(
+        instance,
+        repository,
+        backup,
+        options,
+        surroundings,
+        control,
+        progress,
+    )
+}
+
+/// Restores as [`run`] does; in place the application is stopped, started and asked whether it answers.
+pub fn replace(
+    instance: Option<&Instance>,
+    repository: &Repository,
+    backup: &Backup,
+    options: &RestoreOptions,
+    surroundings: &Surroundings,
+    control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let reader = repository.reader()?;
@@ -190,7 +307,7 @@ pub fn run(
             job.beside(&plan, progress)
         }
         Destination::InPlace { safety_backup } => {
-            in_place::run(&job, repository, *safety_backup, progress)
+            in_place::run(&job, repository, *safety_backup, control, progress)
         }
     }
 }
@@ -209,7 +326,15 @@ impl Job<'_> {
             database: None,
             files: Vec::new(),
             notes: Vec::new(),
+            checks: Vec::new(),
+            room: Vec::new(),
+            newer: Vec::new(),
             target: None,
+            run: format!(
+                "restore-{}-{}",
+                Utc::now().format("%Y%m%dT%H%M%SZ"),
+                self.backup.id.short()
+            ),
         };
         if self.manifest().status == crate::format::manifest::Status::Partial {
             plan.notes

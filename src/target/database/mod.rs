@@ -14,16 +14,18 @@ mod plan;
 mod roles;
 mod rows;
 mod run;
+pub mod standing;
 mod state;
 mod statistics;
 mod table_text;
 
 use std::path::PathBuf;
 
+pub use facts::is_superuser;
 pub use neutralize::{Change, Neutralized, neutralize};
 pub use plan::DatabasePlan;
 pub use run::{RestoredDatabase, drop_database};
-pub use state::apply_state;
+pub use state::{apply_state, carry_over};
 pub use table_text::table_rows;
 
 use crate::chunk::{ChunkReader, ChunkSource};

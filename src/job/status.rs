@@ -1,0 +1,166 @@
+//! What others see of a restore: one document, written again and again while it runs.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::stage::{Stage, Timing};
+use crate::error::{Error, ErrorKind};
+use crate::format::manifest::BackupId;
+
+/// A restore as it is now, or as it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The restore's own id; later ones sort behind earlier ones.
+    pub job: String,
+    /// What is restored.
+    pub about: About,
+    /// What it is at.
+    pub stage: Stage,
+    /// What it does within that: a table space, a directory.
+    pub activity: Option<String>,
+    /// Of the whole.
+    pub percent: u8,
+    /// Done of the present stage.
+    pub done_bytes: u64,
+    /// What the present stage has to do, where that is known.
+    pub total_bytes: Option<u64>,
+    /// Over the present stage.
+    pub bytes_per_second: Option<u64>,
+    /// Until the application answers again, where that can be said.
+    pub seconds_left: Option<u64>,
+    /// When the restore began.
+    pub started_at: DateTime<Utc>,
+    /// When it last gave a sign of life.
+    pub heartbeat_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The process.
+    pub pid: u32,
+    /// Why the old state is put back, once it is.
+    pub put_back_because: Option<String>,
+    /// What came of it.
+    pub outcome: Option<Outcome>,
+    /// What a person should know although the work goes on.
+    pub warnings: Vec<String>,
+    /// How long each stage took.
+    pub timings: Vec<Timing>,
+}
+
+/// What a restore restores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The instance's name.
+    pub instance: String,
+    /// The backup.
+    pub backup: BackupId,
+    /// Its label.
+    pub label: Option<String>,
+    /// When it was taken.
+    pub taken_at: DateTime<Utc>,
+    /// `restore` or `undo`.
+    pub verb: String,
+}
+
+/// How a restore ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The new state is in place, and the application answers.
+    Restored,
+    /// The old state is in place again, because the new one failed.
+    PutBack,
+    /// Somebody has to act.
+    ActionNeeded,
+    /// It ended before anything was replaced.
+    NothingChanged,
+}
+
+/// What came of a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// In one word.
+    pub verdict: Verdict,
+    /// In a sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// What the process ends with.
+    pub exit_code: u8,
+}
+
+impl Outcome {
+    /// The new state is in place.
+    pub fn restored(about: &About) -> Self {
+        Self {
+            verdict: Verdict::Restored,
+            message: format!("backup {} is restored", about.backup.short()),
+            hint: None,
+            exit_code: 0,
+        }
+    }
+
+    /// It failed with this error.
+    pub fn failed(error: &Error) -> Self {
+        Self {
+            verdict: match error.kind() {
+                ErrorKind::RolledBack => Verdict::PutBack,
+                ErrorKind::ActionNeeded => Verdict::ActionNeeded,
+                _ => Verdict::NothingChanged,
+            },
+            message: error.message(),
+            hint: error.hint_text().map(str::to_owned),
+            exit_code: error.kind().exit_code(),
+        }
+    }
+
+    /// Its process ended without a word.
+    pub(super) fn vanished() -> Self {
+        Self {
+            verdict: Verdict::ActionNeeded,
+            message: "its process ended without a word: it was killed, or the machine went down"
+                .to_owned(),
+            hint: Some(
+                "The next `obbackup` command finishes it or puts everything back, and says which."
+                    .to_owned(),
+            ),
+            exit_code: ErrorKind::ActionNeeded.exit_code(),
+        }
+    }
+}
+
+/// What everybody may see: no name, no size, no label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublicStatus {
+    /// What it is at.
+    pub stage: Stage,
+    /// The same for people.
+    pub title: &'static str,
+    /// Of the whole.
+    pub percent: u8,
+    /// Until the application answers again, where that can be said.
+    pub seconds_left: Option<u64>,
+    /// When the restore began.
+    pub started_at: DateTime<Utc>,
+    /// When it last gave a sign of life.
+    pub heartbeat_at: DateTime<Utc>,
+    /// Whether the old state is being put back.
+    pub is_put_back: bool,
+    /// What came of it.
+    pub verdict: Option<Verdict>,
+}
+
+impl Status {
+    /// What everybody may see.
+    pub fn public(&self) -> PublicStatus {
+        PublicStatus {
+            stage: self.stage,
+            title: self.stage.title(),
+            percent: self.percent,
+            seconds_left: self.seconds_left,
+            started_at: self.started_at,
+            heartbeat_at: self.heartbeat_at,
+            is_put_back: self.put_back_because.is_some(),
+            verdict: self.outcome.as_ref().map(|outcome| outcome.verdict),
+        }
+    }
+}

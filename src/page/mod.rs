@@ -1,0 +1,1 @@
+//! The page that stands in for the application while that is down.

@@ -51,6 +51,10 @@ pub struct Configuration {
     pub backup: BackupSection,
     /// About test restores.
     pub drill: DrillSection,
+    /// About restores.
+    pub restore: RestoreSection,
+    /// About the web application's server.
+    pub tomcat: TomcatSection,
     /// About forgetting them.
     pub retention: retention::RetentionSection,
     /// When backups are taken by themselves, by name.
@@ -61,10 +65,6 @@ pub struct Configuration {
     pub watch: notify::WatchSection,
     /// About the log.
     pub log: log::LogSection,
-    /// About restores.
-    pub restore: RestoreSection,
-    /// About the web application's server.
-    pub tomcat: TomcatSection,
 }
 
 /// `[instance]`
@@ -179,11 +179,11 @@ impl Configuration {
                 );
             }
         }
+        self.restore.check(path)?;
+        self.tomcat.check(path)?;
         self.retention
             .check()
             .map_err(|error| error.context(format!("`{}`", path.display())))?;
-        self.restore.check(path)?;
-        self.tomcat.check(path)?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);
             let inside = relative

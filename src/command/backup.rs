@@ -16,6 +16,7 @@ use super::attachments::{missing_files, named_files};
 use super::contents::file_entries;
 use super::database::{self, Connection, check_status};
 use super::list::BackupSummary;
+use super::restore::recovery;
 use super::surroundings::Surroundings;
 use super::tenant;
 use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
@@ -222,6 +223,7 @@ pub fn run_scheduled(
 
 /// The right to write the instance's backups, which another machine may have by now.
 fn lock(instance: &Instance, repository: &Repository) -> Result<Lock> {
+    recovery::refuse_unfinished(instance)?;
     // Before the lease: in a repository that is only read, not even that is written.
     repository.check_tenure(tenant(instance))?;
     let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;

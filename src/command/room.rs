@@ -1,9 +1,13 @@
 //! Whether what is to be written fits: needs summed up by file system.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::instance::nearest_existing;
 
 /// What a file takes besides its bytes: the rest of its last block, its inode, its name.
 const FILE_BYTES: u64 = 4096;
@@ -25,60 +29,63 @@ pub(super) fn of_database(bytes: u64) -> u64 {
         .saturating_add(DATABASE_BYTES)
 }
 
-/// What will be written, and where.
+/// One file system: what it has to take beside what is there, and what it can.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Room {
+    /// A directory on it.
+    pub place: PathBuf,
+    /// What comes there.
+    pub needs: Vec<String>,
+    /// About so many bytes.
+    pub needed_bytes: u64,
+    /// What this user can still write.
+    pub free_bytes: u64,
+}
+
+/// The file systems that something is written to, by their devices.
 #[derive(Debug, Default)]
-pub(super) struct Room {
-    needs: Vec<Need>,
-}
+pub struct Rooms(BTreeMap<u64, Room>);
 
-#[derive(Debug)]
-struct Need {
-    device: u64,
-    place: PathBuf,
-    bytes: u64,
-    free_bytes: u64,
-}
-
-impl Room {
-    /// `bytes` more are needed at `place`, which need not exist yet.
-    pub(super) fn add(&mut self, place: &Path, bytes: u64) -> Result<()> {
-        let there = place
-            .ancestors()
-            .find(|path| path.exists())
-            .unwrap_or(Path::new("/"));
+impl Rooms {
+    /// `bytes` more are needed at `place`, which need not exist yet, for `what`.
+    pub fn add(&mut self, place: &Path, what: &str, bytes: u64) -> Result<()> {
+        let there = nearest_existing(place);
         let context = || format!("cannot ask for the space of `{}`", there.display());
         let device = there.metadata().io_context(context)?.dev();
-        if let Some(need) = self.needs.iter_mut().find(|need| need.device == device) {
-            need.bytes = need.bytes.saturating_add(bytes);
-            return Ok(());
-        }
         let stat = rustix::fs::statvfs(there).io_context(context)?;
-        self.needs.push(Need {
-            device,
+        let room = self.0.entry(device).or_insert_with(|| Room {
             place: there.to_owned(),
-            bytes,
+            needs: Vec::new(),
+            needed_bytes: 0,
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         });
+        room.needs.push(what.to_owned());
+        room.needed_bytes = room.needed_bytes.saturating_add(bytes);
         Ok(())
     }
 
-    /// Bytes over all file systems.
-    pub(super) fn needed_bytes(&self) -> u64 {
-        self.needs.iter().map(|need| need.bytes).sum()
+    /// Each of them.
+    pub fn into_list(self) -> Vec<Room> {
+        self.0.into_values().collect()
     }
 
-    /// `NoSpace`, naming each file system that is too small.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Bytes over all of them.
+    pub fn needed_bytes(&self) -> u64 {
+        self.0.values().map(|room| room.needed_bytes).sum()
+    }
+
+    /// `NoSpace`, naming each that is too small.
+    pub fn check(&self) -> Result<()> {
         let short: Vec<_> = self
-            .needs
-            .iter()
-            .filter(|need| need.bytes > need.free_bytes)
-            .map(|need| {
+            .0
+            .values()
+            .filter(|room| room.needed_bytes > room.free_bytes)
+            .map(|room| {
                 format!(
                     "`{}` has {} MiB free and {} MiB are needed",
-                    need.place.display(),
-                    need.free_bytes >> 20,
-                    (need.bytes >> 20) + 1
+                    room.place.display(),
+                    room.free_bytes >> 20,
+                    (room.needed_bytes >> 20) + 1
                 )
             })
             .collect();
@@ -97,14 +104,15 @@ mod tests {
     #[test]
     fn needs_on_one_device_are_summed_up() {
         let directory = tempfile::tempdir().unwrap();
-        let mut room = Room::default();
-        room.add(directory.path(), 1 << 20).unwrap();
-        room.add(&directory.path().join("not/yet"), 1 << 20)
+        let mut rooms = Rooms::default();
+        rooms.add(directory.path(), "files", 1 << 20).unwrap();
+        rooms
+            .add(&directory.path().join("not/yet"), "more", 1 << 20)
             .unwrap();
-        assert_eq!(room.needed_bytes(), 2 << 20);
-        room.check().unwrap();
-        room.add(directory.path(), 1 << 60).unwrap();
-        let error = room.check().unwrap_err();
+        assert_eq!(rooms.needed_bytes(), 2 << 20);
+        rooms.check().unwrap();
+        rooms.add(directory.path(), "database", 1 << 60).unwrap();
+        let error = rooms.check().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSpace);
         assert!(error.to_string().contains("MiB are needed"), "{error}");
     }

@@ -5,6 +5,7 @@
 //! restore runs; the kernel gives it back however the process ends, so nobody ever has to unlock.
 
 mod estimate;
+mod launch;
 mod place;
 mod scribe;
 mod stage;
@@ -23,17 +24,27 @@ use crate::error::{Error, IoContext, Result};
 use crate::format::id::random_id;
 use crate::progress::Progress;
 
+pub use launch::{Launch, Launched};
 pub use place::{Place, StatusFiles};
 pub use stage::{Stage, Timing};
-pub use status::{About, Outcome, Status, Verdict};
+pub use status::{About, Outcome, PutBack, Status, Verdict};
 
 use scribe::{Event, Scribe};
 
 /// Enough that nobody guesses it.
 const TOKEN_BYTES: usize = 16;
 
+/// The files that a proxy shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drawn {
+    /// The page.
+    pub page: String,
+    /// Its state as JSON.
+    pub state: String,
+}
+
 /// What makes a page of a status; given by whoever can draw one.
-pub type Draw = dyn Fn(&Status) -> String + Send + Sync;
+pub type Draw = dyn Fn(&Status) -> Drawn + Send + Sync;
 
 /// One restore that runs in this process.
 ///
@@ -116,7 +127,7 @@ impl Job {
             heartbeat_at: now,
             finished_at: None,
             pid: std::process::id(),
-            put_back_because: None,
+            put_back: None,
             outcome: None,
             warnings: Vec::new(),
             timings: Vec::new(),
@@ -147,9 +158,9 @@ impl Job {
         Board(Arc::clone(&self.shared))
     }
 
-    /// So many bytes have to be staged.
-    pub fn expect_bytes(&self, bytes: u64) {
-        self.tell(Event::Expected(bytes));
+    /// The new state is no good, and the old one will be put back.
+    pub fn trouble(&self, error: &Error) {
+        self.tell(Event::Trouble(error.message()));
     }
 
     /// Passes on to `inner` what is reported, and keeps it.

@@ -57,11 +57,16 @@ pub(super) struct JobDirectory {
 impl Place {
     /// That of `instance`.
     pub fn of(instance: &Instance) -> Self {
-        let own = instance.source_path.join(OWN_DIRECTORY);
+        Self::at(&instance.source_path, instance.owner)
+    }
+
+    /// That of the instance in `source_path`, for its owner.
+    pub(crate) fn at(source_path: &Path, owner: Owner) -> Self {
+        let own = source_path.join(OWN_DIRECTORY);
         Self {
             directory: own.join(JOBS),
             shown: own.join("page/restore.html"),
-            owner: instance.owner,
+            owner,
         }
     }
 
@@ -223,6 +228,16 @@ impl Place {
     /// Where one job's log is.
     pub fn log_path(&self, id: &str) -> PathBuf {
         self.directory.join(id).join(LOG)
+    }
+
+    /// Where the variables of one job are, from its launch to its beginning.
+    pub(super) fn environment_path(&self, id: &str) -> PathBuf {
+        self.directory.join(format!("{id}.environment"))
+    }
+
+    /// Whom everything there belongs to.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// The token of one job, for whoever may read its directory.

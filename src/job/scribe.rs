@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::estimate::Estimate;
 use super::place::{JobDirectory, StatusFiles};
-use super::stage::{Stage, Timing};
-use super::status::{Outcome, Status};
+use super::stage::{PUTTING_BACK, Stage, Timing};
+use super::status::{Outcome, PutBack, Status};
 use super::{Draw, Shared};
 use crate::config::write_shown;
 use crate::error::Result;
@@ -29,13 +29,14 @@ const KEPT_WARNINGS: usize = 100;
 /// What the restore tells the thread.
 #[derive(Debug)]
 pub(super) enum Event {
-    Expected(u64),
     Stage {
         name: String,
         total_bytes: Option<u64>,
         done_bytes: u64,
     },
     Warning(String),
+    /// The new state is no good: why.
+    Trouble(String),
     End(Outcome),
 }
 
@@ -76,7 +77,6 @@ impl Scribe {
     pub(super) fn run(mut self, events: &Receiver<Event>) -> Result<()> {
         loop {
             match events.recv_timeout(INTERVAL) {
-                Ok(Event::Expected(bytes)) => self.estimate.expect_bytes(bytes),
                 Ok(Event::Stage {
                     name,
                     total_bytes,
@@ -93,6 +93,14 @@ impl Scribe {
                     drop(status);
                     self.note(&format!("warning: {text}"));
                 }
+                Ok(Event::Trouble(why)) => {
+                    self.note(&why);
+                    let mut status = self.shared.status();
+                    status.put_back = Some(PutBack {
+                        at: status.stage,
+                        because: why,
+                    });
+                }
                 Ok(Event::End(outcome)) => return self.end(outcome),
                 Err(RecvTimeoutError::Timeout) => {
                     let due = self.heartbeat.elapsed() >= HEARTBEAT;
@@ -105,9 +113,18 @@ impl Scribe {
 
     fn stage(&mut self, name: &str, total_bytes: Option<u64>, done_bytes: u64) {
         let mut status = self.shared.status();
+        if name == PUTTING_BACK && status.put_back.is_none() {
+            status.put_back = Some(PutBack {
+                at: Stage::Swapping,
+                because: "a step of the exchange failed".to_owned(),
+            });
+        }
         match Stage::of(name) {
             Some(stage) if stage == status.stage => {}
             Some(stage) => {
+                if let (Stage::Staging, Some(bytes)) = (stage, total_bytes) {
+                    self.estimate.expect_bytes(bytes);
+                }
                 // Only a restore that is put back goes through a stage again.
                 let timing = self.estimate.stage(stage, done_bytes, Instant::now());
                 status.timings.push(timing);
@@ -173,9 +190,8 @@ impl Scribe {
         let Some((files, draw)) = &self.shown else {
             return Ok(());
         };
-        write_shown(&files.page, draw(status).as_bytes(), files.owner)?;
-        let state = status.public();
-        let text = serde_json::to_vec(&state).unwrap_or_default();
-        write_shown(&files.state, &text, files.owner)
+        let drawn = draw(status);
+        write_shown(&files.page, drawn.page.as_bytes(), files.owner)?;
+        write_shown(&files.state, drawn.state.as_bytes(), files.owner)
     }
 }

@@ -30,15 +30,22 @@ pub enum Stage {
     Done,
 }
 
+/// What the exchange is called when it goes the other way.
+pub(super) const PUTTING_BACK: &str = "putting back";
+
 /// What the layers below call the beginning of each stage, in a `Progress`.
 const NAMES: &[(&str, Stage)] = &[
     ("planning", Stage::Planning),
     ("safety backup", Stage::SafetyBackup),
     ("staging", Stage::Staging),
     ("verifying", Stage::Verifying),
+    ("stopping the application", Stage::Stopping),
     (STOPPING, Stage::Stopping),
     ("swap", Stage::Swapping),
+    (PUTTING_BACK, Stage::Swapping),
+    ("starting the application", Stage::Starting),
     (STARTING, Stage::Starting),
+    ("waiting for the application to answer", Stage::Probing),
     (PROBING, Stage::Probing),
 ];
 
@@ -131,7 +138,9 @@ mod tests {
         let total: f64 = TABLE.iter().map(|row| row.1).sum();
         assert!((total - 100.0).abs() < 1e-9);
         assert!(TABLE.is_sorted_by_key(|row| row.0));
-        assert_eq!(NAMES.len(), TABLE.len());
+        for (stage, ..) in TABLE {
+            assert!(NAMES.iter().any(|row| row.1 == *stage), "{stage:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::stage::{Stage, Timing};
 use crate::error::{Error, ErrorKind};
 use crate::format::manifest::BackupId;
+use crate::instance::Instance;
+use crate::repository::backups::Backup;
 
 /// A restore as it is now, or as it ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub struct Status {
     /// The process.
     pub pid: u32,
     /// Why the old state is put back, once it is.
-    pub put_back_because: Option<String>,
+    pub put_back: Option<PutBack>,
     /// What came of it.
     pub outcome: Option<Outcome>,
     /// What a person should know although the work goes on.
@@ -59,6 +61,28 @@ pub struct About {
     pub taken_at: DateTime<Utc>,
     /// `restore` or `undo`.
     pub verb: String,
+}
+
+impl About {
+    /// The restore of a backup.
+    pub fn restore(instance: &Instance, backup: &Backup) -> Self {
+        Self {
+            instance: instance.name.clone(),
+            backup: backup.id,
+            label: backup.manifest.label.clone(),
+            taken_at: backup.manifest.finished_at,
+            verb: "restore".to_owned(),
+        }
+    }
+}
+
+/// Why the old state is put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBack {
+    /// What failed.
+    pub at: Stage,
+    /// For the administrator.
+    pub because: String,
 }
 
 /// How a restore ended.
@@ -124,43 +148,6 @@ impl Outcome {
                     .to_owned(),
             ),
             exit_code: ErrorKind::ActionNeeded.exit_code(),
-        }
-    }
-}
-
-/// What everybody may see: no name, no size, no label.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PublicStatus {
-    /// What it is at.
-    pub stage: Stage,
-    /// The same for people.
-    pub title: &'static str,
-    /// Of the whole.
-    pub percent: u8,
-    /// Until the application answers again, where that can be said.
-    pub seconds_left: Option<u64>,
-    /// When the restore began.
-    pub started_at: DateTime<Utc>,
-    /// When it last gave a sign of life.
-    pub heartbeat_at: DateTime<Utc>,
-    /// Whether the old state is being put back.
-    pub is_put_back: bool,
-    /// What came of it.
-    pub verdict: Option<Verdict>,
-}
-
-impl Status {
-    /// What everybody may see.
-    pub fn public(&self) -> PublicStatus {
-        PublicStatus {
-            stage: self.stage,
-            title: self.stage.title(),
-            percent: self.percent,
-            seconds_left: self.seconds_left,
-            started_at: self.started_at,
-            heartbeat_at: self.heartbeat_at,
-            is_put_back: self.put_back_because.is_some(),
-            verdict: self.outcome.as_ref().map(|outcome| outcome.verdict),
         }
     }
 }

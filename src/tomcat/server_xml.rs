@@ -201,7 +201,11 @@ fn resolve(text: &str, properties: &BTreeMap<String, String>) -> String {
         resolved.push_str(before);
         match properties.get(name).map(String::as_str).or(otherwise) {
             Some(value) => resolved.push_str(value),
-            None => resolved.push_str(&format!("${{{name}}}")),
+            None => {
+                for part in ["${", name, "}"] {
+                    resolved.push_str(part);
+                }
+            }
         }
         rest = after;
     }

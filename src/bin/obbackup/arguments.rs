@@ -103,11 +103,12 @@ pub enum Command {
     Cat(Cat),
     Verify(Verify),
     Restore(Restore),
+    Undo(Undo),
+    Status(crate::status::Status),
     Forget(crate::forget::Forget),
     Prune(crate::prune::Prune),
     Pin(crate::pin::Pin),
     Unpin(crate::pin::Unpin),
-    Undo(Undo),
     Delete(Delete),
     Doctor(Doctor),
     #[command(subcommand)]
@@ -327,6 +328,7 @@ Examples:
   obbackup restore 3f9a01c2 --only attachments --yes
   obbackup restore latest --to-database check --to-directory /srv/check
   obbackup restore latest --path sources/modules --to-directory /srv/modules
+  obbackup restore latest --yes --detach
   obbackup restore latest --to-database test --neutralize
   obbackup restore latest --repository /mnt/backups/openbravo --instance /opt/openbravo --connection postgresql://tad@localhost:5432/openbravo")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
@@ -367,6 +369,14 @@ pub struct Restore {
     #[arg(long)]
     pub yes: bool,
 
+    /// Run on when this program, its terminal or Tomcat ends; follow it with `obbackup status --follow`
+    #[arg(long, requires = "yes", conflicts_with_all = ["to_database", "to_directory", "dry_run"])]
+    pub detach: bool,
+
+    /// The job that another process has announced
+    #[arg(long, hide = true, conflicts_with_all = ["to_database", "to_directory"])]
+    pub job: Option<String>,
+
     #[command(flatten)]
     pub connection: ConnectionArguments,
 }
@@ -396,8 +406,13 @@ pub struct Delete {
 #[command(after_long_help = "\
 Examples:
   obbackup doctor
-  obbackup doctor --instance /opt/openbravo --json")]
-pub struct Doctor {}
+  obbackup doctor --instance /opt/openbravo --json
+  obbackup doctor --proxy-snippets")]
+pub struct Doctor {
+    /// Print what Apache or nginx needs to show the page of a restore while Tomcat is down, and nothing else
+    #[arg(long)]
+    pub proxy_snippets: bool,
+}
 
 /// About the room that backups take
 #[derive(Debug, Subcommand)]
@@ -519,6 +534,8 @@ mod tests {
             "restore",
             "restore latest --no-safety-backup --to-database x",
             "undo latest",
+            "restore latest --detach",
+            "restore latest --to-database x --yes --detach",
             "-q -v list",
             "storage",
             "frobnicate",

@@ -58,7 +58,7 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
 
 /// Old states whose time is over go after a backup that was good; that they cannot makes it no worse.
 fn expire(session: &Session, instance: &Instance, repository: &Repository) -> Result<()> {
-    let limit = Utc::now() - session.keeps_old()?;
+    let limit = Utc::now() - session.restore_section()?.keeps_old();
     let surroundings = session.surroundings()?;
     let expired = session.work_unseen(|progress| {
         let expiry = Expiry {

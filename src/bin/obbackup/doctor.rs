@@ -1,12 +1,17 @@
 //! `doctor`: whether backups and restores can work here.
 
+use std::path::PathBuf;
+
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use obbackup::command::doctor::{Check, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
+use obbackup::instance::Instance;
+use obbackup::page::{self, Snippet};
 
 use crate::Outcome;
+use crate::arguments::Doctor;
 use crate::output::{Output, safe};
 use crate::session::Session;
 
@@ -16,8 +21,17 @@ struct Document<'a> {
     checks: &'a [Check],
 }
 
-pub fn run(session: &Session) -> Result<Outcome> {
+#[derive(Serialize)]
+struct Snippets {
+    status_file: PathBuf,
+    snippets: Vec<Snippet>,
+}
+
+pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
     let instance = session.instance()?;
+    if arguments.proxy_snippets {
+        return proxy_snippets(session, &instance);
+    }
     let checks = doctor(&Examined {
         instance: &instance,
         configuration: &session.configuration()?,
@@ -39,6 +53,33 @@ pub fn run(session: &Session) -> Result<Outcome> {
         Some(Health::Warning) => Outcome::But(ErrorKind::Partial),
         Some(Health::Ok) | None => Outcome::Good,
     })
+}
+
+fn proxy_snippets(session: &Session, instance: &Instance) -> Result<Outcome> {
+    let tomcat = session.tomcat(instance)?;
+    let file = session.status_files(instance)?.page;
+    let context_path = tomcat.as_ref().map_or_else(
+        || format!("/{}", instance.context_name),
+        |tomcat| tomcat.context_path().to_owned(),
+    );
+    let document = Snippets {
+        snippets: page::snippets(&file, &context_path),
+        status_file: file,
+    };
+    session.output.show(&document, |_| {
+        document
+            .snippets
+            .iter()
+            .map(|snippet| {
+                format!(
+                    "## {}: {}\n\n{}",
+                    snippet.server, snippet.place, snippet.text
+                )
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    })?;
+    Ok(Outcome::Good)
 }
 
 fn text(output: &Output, checks: &[Check]) -> String {

@@ -11,6 +11,7 @@ mod failure;
 mod forget;
 mod init;
 mod interrupt;
+mod job;
 mod list;
 mod log;
 mod manual;
@@ -23,6 +24,7 @@ mod restore;
 mod schedule;
 mod session;
 mod show;
+mod status;
 mod storage;
 mod terminal;
 mod undo;
@@ -75,7 +77,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Verify(arguments) => verify::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Undo(arguments) => undo::run(&session, &arguments),
-        Command::Doctor(_) => doctor::run(&session),
+        Command::Status(arguments) => status::run(&session, &arguments),
+        Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Forget(arguments) => forget::run(&session, &arguments),
         Command::Prune(arguments) => prune::run(&session, &arguments),

@@ -13,6 +13,7 @@ use obbackup::command::restore::{
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
+use obbackup::job::About;
 use obbackup::target::database::Neutralized;
 use obbackup::tomcat::Tomcat;
 
@@ -20,6 +21,7 @@ use crate::Outcome;
 use crate::arguments::Restore;
 use crate::arriving::instance_for;
 use crate::doctor::check_row;
+use crate::job::{self, Request};
 use crate::output::{Output, count, counted, local_time, safe, size};
 use crate::session::{Session, absolute};
 
@@ -70,18 +72,41 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         );
         session.confirm(&question, name)?;
     }
-    check_tomcat(tomcat.as_ref())?;
-    let restored = session.work(|progress| {
-        restore::replace(
-            instance.as_ref(),
-            &repository,
-            &backup,
-            &options,
-            &surroundings,
-            Control::of(tomcat.as_ref()),
-            progress,
-        )
-    })?;
+    let restored = match &instance {
+        Some(instance) if in_place => {
+            check_tomcat(tomcat.as_ref())?;
+            if arguments.detach {
+                return job::detach(session, instance, tomcat.as_ref());
+            }
+            let request = Request {
+                instance,
+                about: About::restore(instance, &backup),
+                tomcat: tomcat.as_ref(),
+                id: arguments.job.as_deref(),
+            };
+            job::run(session, request, |control, progress| {
+                restore::replace(
+                    Some(instance),
+                    &repository,
+                    &backup,
+                    &options,
+                    &surroundings,
+                    control,
+                    progress,
+                )
+            })?
+        }
+        _ => session.work(|progress| {
+            restore::run(
+                instance.as_ref(),
+                &repository,
+                &backup,
+                &options,
+                &surroundings,
+                progress,
+            )
+        })?,
+    };
     session
         .output
         .show(&restored, |output| restored_text(output, &restored))?;

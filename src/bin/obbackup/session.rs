@@ -5,15 +5,15 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use chrono::TimeDelta;
 use chrono_tz::Tz;
 
 use obbackup::command::nights::Place;
 use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
-use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
+use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice, RestoreSection};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
+use obbackup::job::{self, StatusFiles};
 use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
@@ -118,9 +118,15 @@ impl Session {
         tomcat::find(instance, &self.environment, &section, Systemd::running())
     }
 
-    /// How long the state before a restore is kept.
-    pub fn keeps_old(&self) -> Result<TimeDelta> {
-        Ok(self.configuration()?.restore.keeps_old())
+    /// The files of a restore's page that a proxy shows.
+    pub fn status_files(&self, instance: &Instance) -> Result<StatusFiles> {
+        let configured = self.configuration()?.restore.status_file;
+        Ok(job::Place::of(instance).status_files(configured.as_deref()))
+    }
+
+    /// What the configuration says of restores.
+    pub fn restore_section(&self) -> Result<RestoreSection> {
+        Ok(self.configuration()?.restore)
     }
 
     /// Where the repository is; a path is absolute.

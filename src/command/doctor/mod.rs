@@ -7,7 +7,8 @@ mod backups;
 mod database;
 mod instance;
 mod repository;
-mod restore;
+mod states;
+mod tomcat;
 
 use serde::Serialize;
 
@@ -28,7 +29,7 @@ pub struct Examined<'a> {
     pub surroundings: &'a Surroundings,
     /// The repository, or why it cannot be opened.
     pub repository: Result<Repository>,
-    /// The application's server, where one was found.
+    /// The application's server, as far as anything tells of one.
     pub tomcat: Result<Option<Tomcat>>,
 }
 
@@ -37,7 +38,8 @@ pub struct Examined<'a> {
 const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
     database::checks,
-    restore::checks,
+    tomcat::checks,
+    states::checks,
     repository::checks,
     backups::checks,
 ];

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::contents::{file_entries, files_part};
 use super::database::{self, Connection};
 use super::list::BackupSummary;
-use super::room::{self, Room};
+use super::room::{self, Rooms};
 use super::surroundings::Surroundings;
 use super::tenant;
 use crate::error::{Error, ErrorKind, Result};
@@ -243,17 +243,21 @@ impl Job<'_> {
     }
 
     /// What the files take below `place`, and the database where its server keeps it.
-    fn room(&self, place: &Path) -> Result<Room> {
-        let mut room = Room::default();
+    fn room(&self, place: &Path) -> Result<Rooms> {
+        let mut rooms = Rooms::default();
         for files in &self.manifest().files {
-            room.add(place, room::of_files(files.catalog.entries, files.bytes))?;
+            rooms.add(
+                place,
+                files.part.word(),
+                room::of_files(files.catalog.entries, files.bytes),
+            )?;
         }
         if let (Some(connection), Some(part)) = (self.connection, &self.manifest().database)
             && let Some(directory) = connection.data_directory()?
         {
-            room.add(&directory, room::of_database(part.bytes))?;
+            rooms.add(&directory, "database", room::of_database(part.bytes))?;
         }
-        Ok(room)
+        Ok(rooms)
     }
 
     fn run(&self, progress: &dyn Progress) -> Result<Drilled> {

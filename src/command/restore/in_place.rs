@@ -358,7 +358,9 @@ fn stage(
     restored: &mut Restored,
     progress: &dyn Progress,
 ) -> Result<()> {
-    progress.stage("staging", None);
+    let database_bytes = plan.database.as_ref().map_or(0, |database| database.bytes);
+    let files_bytes: u64 = plan.files.iter().map(|files| files.bytes).sum();
+    progress.stage("staging", Some(database_bytes + files_bytes));
     job.fill_database(plan, restored, progress)?;
     if let Some(name) = &restored.database {
         settle_status(&job.connection()?, name)?;

@@ -37,7 +37,8 @@ use crate::target::database::{DatabasePlan, DatabaseTarget, Neutralized, neutral
 use crate::target::files;
 use crate::tomcat::Application;
 
-pub use checks::{Newer, Room};
+pub use super::room::Room;
+pub use checks::Newer;
 pub use in_place::Replaced;
 pub use staging::Stage;
 use tripwire::Tripwire;

@@ -87,6 +87,18 @@ pub fn is_unfinished(source_path: &Path) -> Result<bool> {
     Ok(unfinished(&source_path.join(OWN_DIRECTORY))?.is_some())
 }
 
+/// `Locked` while a run has not ended: half of one state and half of another are no state to keep.
+pub fn refuse_unfinished(instance: &Instance) -> Result<()> {
+    match unfinished(&instance.source_path.join(OWN_DIRECTORY))? {
+        None => Ok(()),
+        Some(journal) => Err(Error::new(
+            ErrorKind::Locked,
+            format!("{} has not ended", journal.header()?.describe()),
+        )
+        .hint("Where its process has died, `obbackup doctor` finishes or reverses it.")),
+    }
+}
+
 /// Finishes or reverses a run that was broken off. `None` where there is none, or its process lives.
 ///
 /// What is live decides: nothing was replaced yet, or the way back was already begun, then back; else

@@ -50,10 +50,14 @@ impl Machine {
     }
 
     fn command(&self, instance: &str, arguments: &[&str]) -> Command {
+        // The machine has the clients of its own server.
+        let clients = self.cluster.bin("pg_dump").parent().unwrap().to_owned();
+        let path = std::env::var_os("PATH").unwrap();
+        let all = [clients].into_iter().chain(std::env::split_paths(&path));
         let mut command = Command::new(env!("CARGO_BIN_EXE_obbackup"));
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("PATH", std::env::join_paths(all).unwrap())
             .env("HOME", self.path("home"))
             .env("CATALINA_BASE", self.path("tomcat9"))
             .arg("--instance")
@@ -462,6 +466,8 @@ fn without_any_configuration_the_environment_or_an_argument_names_the_connection
     let restored = document(&restore, &command.output().unwrap());
     assert_eq!(restored["database"], "clean_bare");
     let one = machine.path("one");
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&one), mode(&world.instance.sources));
     let config = one.join("config/Openbravo.properties");
     assert_eq!(
         property(&config, "attach.path"),

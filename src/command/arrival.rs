@@ -246,8 +246,8 @@ pub(super) fn notes(
     }
     if !may_write(repository, instance)? {
         notes.push(
-            "the repository is another instance's and is only read: no backup of the present state is taken; the \
-             database and the files that are replaced are kept here"
+            "the repository is only read from here, because it is another instance's, or this one was taken over: no \
+             backup of the present state is taken; the database and the files that are replaced are kept here"
                 .to_owned(),
         );
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::id::random_id;
 use crate::postgresql::Session;
 use crate::postgresql::client::{database_error, get};
-use crate::target::database::drop_database;
+use crate::target::database::standing;
 
 const DATABASE_PREFIX: &str = "obbackup_drill_";
 const DIRECTORY_PREFIX: &str = "obbackup-drill-";
@@ -71,7 +71,7 @@ impl Scratch {
         let database = connection
             .map(|connection| {
                 let name = names.database();
-                let mut session = connection.maintenance()?;
+                let mut session = connection.administrator()?;
                 if claim(&mut session, &name)? {
                     Ok(Claim { name, session })
                 } else {
@@ -106,13 +106,7 @@ impl Scratch {
     pub(super) fn remove(self) -> Vec<String> {
         let mut left = Vec::new();
         if let Some(Claim { name, mut session }) = self.database {
-            let dropped = exists(&mut session, &name).and_then(|there| {
-                if there {
-                    drop_database(&mut session, &name)
-                } else {
-                    Ok(())
-                }
-            });
+            let dropped = standing::drop(&mut session, &name);
             left.extend(dropped.err().map(|error| error.to_string()));
         }
         // Before the lock is given back by dropping `held`.
@@ -145,22 +139,11 @@ fn claim(session: &mut Session, name: &str) -> Result<bool> {
     get(&row, 0)
 }
 
-fn exists(session: &mut Session, name: &str) -> Result<bool> {
-    let row = session
-        .client
-        .query_opt(
-            "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1",
-            &[&name],
-        )
-        .map_err(|error| database_error(WHAT, error))?;
-    Ok(row.is_some())
-}
-
 /// Removes what killed drills left on the server and in `places`; the names of what was removed.
 pub(super) fn sweep(connection: Option<&Connection>, places: &[PathBuf]) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     if let Some(connection) = connection {
-        let mut session = connection.maintenance()?;
+        let mut session = connection.administrator()?;
         let rows = session
             .client
             .query(
@@ -173,7 +156,7 @@ pub(super) fn sweep(connection: Option<&Connection>, places: &[PathBuf]) -> Resu
             // One of another role stays: it cannot be ours.
             if is_scratch(&name, DATABASE_PREFIX)
                 && claim(&mut session, &name)?
-                && drop_database(&mut session, &name).is_ok()
+                && standing::drop(&mut session, &name).is_ok()
             {
                 removed.push(format!("database `{name}`"));
             }

@@ -157,7 +157,11 @@ pub(super) fn run(
     for note in arrival::notes(repository, instance, job.backup)? {
         progress.warn(&note);
     }
-    let safety_backup = if safety_backup && may_write && arrival::has_state(instance, &plan) {
+    let has_state = arrival::has_state(instance, &plan);
+    if safety_backup && may_write && !has_state {
+        progress.warn("there is no whole instance here, so no backup of it is taken; what is replaced is kept");
+    }
+    let safety_backup = if safety_backup && may_write && has_state {
         let label = format!("before the restore of {}", job.backup.id.short());
         take_safety_backup(instance, repository, job.surroundings, label, progress)?
     } else {

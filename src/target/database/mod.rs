@@ -24,7 +24,7 @@ use std::path::PathBuf;
 pub use facts::is_superuser;
 pub use neutralize::{Change, Neutralized, neutralize};
 pub use plan::DatabasePlan;
-pub use run::{RestoredDatabase, drop_database};
+pub use run::RestoredDatabase;
 pub use state::{apply_state, carry_over};
 pub use table_text::table_rows;
 

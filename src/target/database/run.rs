@@ -132,8 +132,8 @@ impl DatabaseTarget {
     }
 }
 
-/// Drops a database that nobody but ourselves can be connected to: one that a restore made.
-pub fn drop_database(session: &mut Session, database: &str) -> Result<()> {
+/// Drops a database that nobody but ourselves can be connected to.
+fn drop_database(session: &mut Session, database: &str) -> Result<()> {
     let what = format!("cannot drop database `{database}`");
     // A template cannot be dropped.
     let sql = format!("DROP DATABASE IF EXISTS {}", name(database));

@@ -6,20 +6,25 @@
 mod support;
 
 mod architecture;
+mod attachment_races;
+mod clean_machine;
 mod command_line;
 mod complete;
 mod crash;
 mod damage;
 mod database;
+mod drill;
 mod files;
 mod files_changes;
 mod files_hostile;
 mod files_passes;
 mod files_trouble;
 mod forget;
+mod golden;
 mod made_up_instance;
 mod nasty;
 mod page_browser;
+mod neutralize;
 mod prune;
 mod reader;
 mod restore_faults;

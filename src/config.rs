@@ -6,6 +6,7 @@
 mod file;
 pub mod retention;
 mod secret;
+pub mod space;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -42,6 +43,8 @@ pub struct Configuration {
     pub backup: BackupSection,
     /// About forgetting them.
     pub retention: retention::RetentionSection,
+    /// About the room for them.
+    pub space: space::SpaceSection,
 }
 
 /// `[instance]`
@@ -147,6 +150,7 @@ impl Configuration {
         }
         self.retention
             .check()
+            .and_then(|()| self.space.check())
             .map_err(|error| error.context(format!("`{}`", path.display())))?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);

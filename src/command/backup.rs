@@ -16,6 +16,7 @@ use super::attachments::missing_files;
 use super::contents::file_entries;
 use super::database::{self, Connection, check_status};
 use super::list::BackupSummary;
+use super::space;
 use super::surroundings::Surroundings;
 use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +29,7 @@ use crate::format::manifest::{
 };
 use crate::format::record::{LeaseMode, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
+use crate::postgresql::client::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
@@ -222,6 +224,7 @@ impl Job<'_> {
             None
         };
         let parent = parent(repository, instance)?;
+        self.check_room(connection.as_ref())?;
         repository.storage().hold_reserve()?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
@@ -303,6 +306,28 @@ impl Job<'_> {
             manifest,
             manifest_bytes: 0,
         })
+    }
+}
+
+impl Job<'_> {
+    /// Before anything is written: a device that fills up half-way helps nobody.
+    fn check_room(&self, connection: Option<&Connection>) -> Result<()> {
+        let found = self.repository.backups()?;
+        let previous: Vec<Backup> = found
+            .backups
+            .into_iter()
+            .filter(|backup| backup.manifest.instance.id == self.instance.id)
+            .collect();
+        let database_bytes = match connection {
+            Some(connection) if previous.is_empty() => Session::open(&connection.application)?
+                .value(
+                    "database size",
+                    "SELECT pg_database_size(current_database())::text",
+                )?
+                .and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        space::check_room(self.repository, &previous, database_bytes)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod list;
 pub mod pin;
 pub mod prune;
 pub mod restore;
+pub mod space;
 pub mod storage;
 pub mod surroundings;
 

@@ -4,9 +4,12 @@
 //! a file and a line in [`SUBJECTS`].
 
 mod backups;
+mod clock;
+mod configuration;
 mod database;
 mod instance;
 mod repository;
+mod space;
 
 use serde::Serialize;
 
@@ -32,8 +35,11 @@ pub struct Examined<'a> {
 /// database) says nothing: the subject that the ground belongs to has said so.
 const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
+    configuration::checks,
     database::checks,
     repository::checks,
+    space::checks,
+    clock::checks,
     backups::checks,
 ];
 

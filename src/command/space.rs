@@ -208,6 +208,7 @@ mod tests {
     fn space(free_bytes: u64) -> Space {
         Space {
             total_bytes: 100 << 30,
+            used_bytes: (100 << 30) - free_bytes,
             free_bytes,
             free_inodes: None,
         }

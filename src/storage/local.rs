@@ -13,6 +13,8 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 
 /// What a file is called while it is being written; `list` does not see such files.
 const TEMPORARY: &str = ".tmp-";
+/// What a file system makes at its top.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// A file that is being written is older than this only if its writer died.
 const REMAINS: Duration = Duration::from_hours(1);
@@ -139,7 +141,13 @@ impl Storage for Local {
                 temporary
                     .persist_noclobber(&file)
                     .map_err(|error| error.error)?;
-                sync_directory(file.parent().unwrap_or(Path::new(".")))
+                sync_directory(file.parent().unwrap_or(Path::new(".")))?;
+                // The one object at the top is the repository's first. Root may have made the directory, or
+                // mounted a device there; Tomcat's user has to make others in it.
+                if path.contains('/') {
+                    return Ok(());
+                }
+                self.give_away(&File::open(&self.root)?, &self.root)
             })
             .io_context(context)
             .map_err(|error| Self::hint(error, &self.root))
@@ -197,7 +205,8 @@ impl Storage for Local {
                 let Ok(name) = entry.file_name().into_string() else {
                     continue;
                 };
-                if name.starts_with('.') {
+                // Of the second every file system of a device has one, which only root may read.
+                if name.starts_with('.') || name == LOST_AND_FOUND {
                     continue;
                 }
                 let path = format!("{below}{name}");
@@ -242,6 +251,10 @@ impl Storage for Local {
             .io_context(|| format!("cannot ask for the space of `{}`", directory.display()))?;
         Ok(Some(Space {
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            used_bytes: stat
+                .f_blocks
+                .saturating_sub(stat.f_bfree)
+                .saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
             // File systems that make inodes as needed say 0 of 0.
             free_inodes: (stat.f_files > 0).then_some(stat.f_favail),
@@ -314,6 +327,25 @@ impl Storage for Local {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_top_of_a_device_can_be_a_repository_of_somebody_else() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let found = directory.path().join("lost+found");
+        fs::create_dir(&found).unwrap();
+        fs::write(found.join("#12"), "a piece").unwrap();
+        let (uid, gid) = (54_321, 54_321);
+        let storage = Local::new(directory.path()).owned_by(Owner { uid, gid });
+        storage.create("packs/a", b"a").unwrap();
+        let owner = || fs::metadata(directory.path()).unwrap().uid();
+        assert_ne!(owner(), uid);
+        storage.create("header", b"first").unwrap();
+        assert_eq!(storage.list("").unwrap().len(), 2);
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(owner(), uid);
+        }
+    }
 
     #[test]
     fn keeps_the_contract() {

@@ -144,6 +144,8 @@ pub struct Object {
 pub struct Space {
     /// All of it.
     pub total_bytes: u64,
+    /// What is taken; with what is free it is less than all, where a part is kept for root.
+    pub used_bytes: u64,
     /// What this user can still write.
     pub free_bytes: u64,
     /// Files that can still be made, where the file system counts them.

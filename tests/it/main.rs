@@ -7,6 +7,7 @@ mod support;
 
 mod architecture;
 mod command_line;
+mod complete;
 mod crash;
 mod damage;
 mod database;

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use rustix::fs::Access;
+
 use super::{Check, Examined};
+use crate::error::{IoContext, Result};
 use crate::instance::check_nesting;
 use crate::repository::Repository;
 use crate::storage::Storage as _;
@@ -18,10 +21,10 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
     if let Err(error) = check_nesting(Path::new(&location), examined.instance) {
         return vec![Check::failed(NAME, &error)];
     }
-    let mut checks = vec![Check::ok(
-        NAME,
-        format!("{location} (id {})", repository.header().id),
-    )];
+    let mut checks = vec![match check_writable(Path::new(&location)) {
+        Ok(()) => Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
+        Err(error) => Check::failed(NAME, &error),
+    }];
     checks.push(lock(repository));
     checks
 }
@@ -45,4 +48,15 @@ fn lock(repository: &Repository) -> Check {
         })
         .collect();
     Check::ok(NAME, who.join(", "))
+}
+
+/// Whether this user may make objects in a repository of this machine, which an earlier `init` by somebody else
+/// does not promise.
+fn check_writable(location: &Path) -> Result<()> {
+    if !location.is_dir() {
+        return Ok(());
+    }
+    rustix::fs::access(location, Access::WRITE_OK | Access::EXEC_OK)
+        .io_context(|| format!("this user cannot write to `{}`", location.display()))
+        .map_err(|error| error.hint("Give the directory to the owner of source.path."))
 }

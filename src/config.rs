@@ -4,6 +4,7 @@
 //! from whoever runs the library, for it never reads the environment itself.
 
 mod file;
+pub mod retention;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Configuration {
     pub database: DatabaseSection,
     /// About taking backups.
     pub backup: BackupSection,
+    /// About forgetting them.
+    pub retention: retention::RetentionSection,
 }
 
 /// `[instance]`
@@ -142,6 +145,9 @@ impl Configuration {
                 "Remove the line, and `obbackup init` sets a new one.".to_owned(),
             );
         }
+        self.retention
+            .check()
+            .map_err(|error| error.context(format!("`{}`", path.display())))?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);
             let inside = relative

@@ -222,6 +222,7 @@ impl Job<'_> {
             None
         };
         let parent = parent(repository, instance)?;
+        repository.storage().hold_reserve()?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
         let mut identity = instance.identity();

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::id::Digest256;
 use super::manifest::{BackupId, BackupType};
 use crate::codec::Compression;
 
@@ -148,6 +149,10 @@ pub enum MarkKind {
     Deleted,
     /// All of its data was read and is what was written.
     Verified,
+    /// It is not to be forgotten.
+    Pin,
+    /// It may be forgotten again.
+    Unpin,
     /// A kind that a newer program wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -159,7 +164,23 @@ impl MarkKind {
         match self {
             Self::Deleted => "deleted",
             Self::Verified => "verified",
+            Self::Pin => "pin",
+            Self::Unpin => "unpin",
             Self::Other => "other",
         }
     }
+}
+
+/// `condemned/<time>-<id>.json`: packs that nothing needed when somebody looked, and that will be deleted if
+/// nothing needs them when the time of grace is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condemnation {
+    /// Random.
+    pub id: String,
+    /// When that was seen. The grace is counted from here.
+    pub at: DateTime<Utc>,
+    /// The host and user that say so.
+    pub by: String,
+    /// The packs.
+    pub packs: Vec<Digest256>,
 }

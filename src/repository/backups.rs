@@ -183,8 +183,17 @@ impl Repository {
         let (id, bytes) = manifest.encode()?;
         // The last moment at which somebody else could have taken the lock and removed what we refer to.
         lock.check()?;
-        self.storage()
-            .create(&path::manifest(manifest.finished_at, &id), &bytes)?;
+        let path = path::manifest(manifest.finished_at, &id);
+        self.storage().create(&path, &bytes)?;
+        // A machine that slept between the two steps may have come too late: then the backup is taken back. Anything else
+        // that keeps the lease from being read is no reason to.
+        if let Err(error) = lock.check()
+            && error.kind() == ErrorKind::Locked
+        {
+            self.mark(id, MarkKind::Deleted)?;
+            self.storage().delete(&path)?;
+            return Err(error);
+        }
         Ok(id)
     }
 

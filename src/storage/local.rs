@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{Object, Space, Storage, check_path, range_error};
+use super::{Object, Space, Storage, check_path, range_error, reserve};
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
@@ -14,6 +15,9 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 const TEMPORARY: &str = ".tmp-";
 /// What a file system makes at its top.
 const LOST_AND_FOUND: &str = "lost+found";
+
+/// A file that is being written is older than this only if its writer died.
+const REMAINS: Duration = Duration::from_hours(1);
 
 /// Objects are files below one directory, which is made by the first `create`.
 pub struct Local {
@@ -260,6 +264,64 @@ impl Storage for Local {
     fn location(&self) -> String {
         self.root.display().to_string()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        true
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        let Some(space) = self.space()? else {
+            return Ok(());
+        };
+        let bytes = reserve::reserve_bytes(space.total_bytes);
+        if !self.root.is_dir() || reserve::is_held(&self.root, bytes) {
+            return Ok(());
+        }
+        let held = reserve::hold(&self.root, bytes, |made, path| self.give_away(made, path));
+        match held {
+            // Then there is nothing to keep.
+            Err(error) if ErrorKind::of_io(&error) == ErrorKind::NoSpace => Ok(()),
+            result => {
+                result.io_context(|| format!("cannot keep a reserve in `{}`", self.root.display()))
+            }
+        }
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        reserve::release(&self.root)
+            .io_context(|| format!("cannot give up the reserve in `{}`", self.root.display()))
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        let mut cleared = 0;
+        let mut directories = vec![self.root.clone()];
+        while let Some(directory) = directories.pop() {
+            let Ok(entries) = fs::read_dir(&directory) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if metadata.is_dir() && !name.starts_with('.') {
+                    directories.push(entry.path());
+                } else if metadata.is_file()
+                    && name.starts_with(TEMPORARY)
+                    && metadata
+                        .modified()
+                        .ok()
+                        .and_then(|modified| modified.elapsed().ok())
+                        .is_some_and(|age| age > REMAINS)
+                    && fs::remove_file(entry.path()).is_ok()
+                {
+                    cleared += metadata.len();
+                }
+            }
+        }
+        Ok(cleared)
+    }
 }
 
 #[cfg(test)]
@@ -319,6 +381,23 @@ mod tests {
         storage.create("packs/x", b"x").unwrap();
         fs::write(directory.path().join("packs/.tmp-123456"), b"half").unwrap();
         assert_eq!(storage.list("packs/").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_cleared_when_it_is_old() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Local::new(directory.path());
+        storage.create("packs/x", b"x").unwrap();
+        for name in ["old", "new"] {
+            fs::write(directory.path().join(format!("packs/.tmp-{name}")), b"half").unwrap();
+        }
+        let old = File::open(directory.path().join("packs/.tmp-old")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * REMAINS)
+            .unwrap();
+        assert_eq!(storage.clear_remains().unwrap(), 4);
+        assert_eq!(storage.clear_remains().unwrap(), 0);
+        assert!(directory.path().join("packs/.tmp-new").exists());
+        assert_eq!(storage.read("packs/x").unwrap(), b"x");
     }
 
     #[test]

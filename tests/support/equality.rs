@@ -136,3 +136,42 @@ pub fn difference(left: &[String], right: &[String]) -> Vec<String> {
         }
     }
 }
+
+/// What PostgreSQL's own check of heaps (14 and later) and B-trees against them finds wrong: each page, each tuple,
+/// each index entry.
+pub fn corruption(cluster: &Cluster, database: &str) -> Vec<String> {
+    let mut client = cluster.connect(database);
+    client
+        .batch_execute(
+            "CREATE SCHEMA check_of_pages; CREATE EXTENSION amcheck SCHEMA check_of_pages",
+        )
+        .unwrap();
+    let mut found = Vec::new();
+    if cluster.version() >= 14 {
+        let heaps = "SELECT c.oid::regclass::text, v.blkno, v.msg FROM pg_class c
+             JOIN pg_am a ON a.oid = c.relam
+             CROSS JOIN LATERAL check_of_pages.verify_heapam(c.oid) v
+             WHERE a.amname = 'heap' AND c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't'";
+        for row in client.query(heaps, &[]).unwrap() {
+            let (table, block, text): (String, i64, String) = (row.get(0), row.get(1), row.get(2));
+            found.push(format!("{table}, block {block}: {text}"));
+        }
+    }
+    let trees =
+        "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+         JOIN pg_am a ON a.oid = c.relam
+         WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersistence <> 't'";
+    let trees = client.query(trees, &[]).unwrap();
+    assert!(trees.len() > 50, "hardly an index to check");
+    for row in trees {
+        let name: String = row.get(0);
+        let check = "SELECT check_of_pages.bt_index_check($1::text::regclass, true)";
+        if let Err(error) = client.query(check, &[&name]) {
+            found.push(format!("{name}: {error:?}"));
+        }
+    }
+    client
+        .batch_execute("DROP EXTENSION amcheck; DROP SCHEMA check_of_pages")
+        .unwrap();
+    found
+}

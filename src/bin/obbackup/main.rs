@@ -6,11 +6,14 @@ mod contents;
 mod delete;
 mod doctor;
 mod failure;
+mod forget;
 mod init;
 mod interrupt;
 mod list;
 mod manual;
 mod output;
+mod pin;
+mod prune;
 mod restore;
 mod session;
 mod show;
@@ -65,6 +68,10 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Doctor(_) => doctor::run(&session),
         Command::Delete(arguments) => delete::run(&session, &arguments),
+        Command::Forget(arguments) => forget::run(&session, &arguments),
+        Command::Prune(arguments) => prune::run(&session, &arguments),
+        Command::Pin(arguments) => pin::run(&session, &arguments.id, true),
+        Command::Unpin(arguments) => pin::run(&session, &arguments.id, false),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),

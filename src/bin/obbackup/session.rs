@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// What the configuration file says; one that was named must exist.
-    fn configuration(&self) -> Result<Configuration> {
+    pub fn configuration(&self) -> Result<Configuration> {
         let Some(file) = self.configuration_file_to_write()? else {
             return Ok(Configuration::default());
         };

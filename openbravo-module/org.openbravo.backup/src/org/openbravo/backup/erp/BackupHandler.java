@@ -9,7 +9,6 @@ import org.codehaus.jettison.json.JSONObject;
 import org.openbravo.backup.Backup;
 import org.openbravo.backup.BackupOptions;
 import org.openbravo.backup.BackupSummary;
-import org.openbravo.erpCommon.utility.OBMessageUtils;
 
 /** Begins a backup and answers at once; a second call while one is running only shows that one. */
 public class BackupHandler extends SystemAdministratorHandler {
@@ -26,18 +25,19 @@ public class BackupHandler extends SystemAdministratorHandler {
     BackupOptions complete = options;
     // The thread has no session, so it cannot translate.
     String good = text("OBBKP_BackupGood");
+    String sizes = text("OBBKP_BackupSizes");
     String partial = text("OBBKP_BackupPartial");
-    Backups.get().begin("backup", backup -> take(backup, complete, good, partial));
+    Backups.get().begin("backup", backup -> take(backup, complete, good, sizes, partial));
     return StatusHandler.status();
   }
 
-  private static Outcome take(Backup backup, BackupOptions options, String good, String partial) {
+  private static Outcome take(Backup backup, BackupOptions options, String good, String sizes,
+      String partial) {
     BackupSummary taken = backup.backup(options);
     Mirror.refresh(backup);
-    String text = Sizes.of(taken.databaseBytes() + taken.filesBytes()) + ", "
-        + Sizes.of(taken.storedBytes());
     if (taken.isGood()) {
-      return Outcome.success(good, text);
+      String data = Sizes.of(taken.databaseBytes() + taken.filesBytes());
+      return Outcome.success(good, String.format(sizes, data, Sizes.of(taken.storedBytes())));
     }
     return Outcome.warning(partial, String.join("\n", taken.warnings()));
   }

@@ -17,6 +17,6 @@ public class DeleteHandler extends SystemAdministratorHandler {
   private static Outcome delete(Backup backup, String id, String deleted) {
     long freed = backup.delete(id).freedBytes();
     Mirror.refresh(backup);
-    return Outcome.success(deleted, Sizes.of(freed));
+    return Outcome.success(String.format(deleted, Sizes.of(freed)), "");
   }
 }

@@ -35,6 +35,14 @@ final class Outcome {
     return new Outcome("error", title, text);
   }
 
+  String title() {
+    return title;
+  }
+
+  String text() {
+    return text;
+  }
+
   JSONObject json() throws JSONException {
     return new JSONObject().put("type", type).put("title", title).put("text", text);
   }

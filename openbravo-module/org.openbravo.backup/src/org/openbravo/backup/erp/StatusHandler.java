@@ -4,7 +4,7 @@ import org.codehaus.jettison.json.JSONException;
 import org.codehaus.jettison.json.JSONObject;
 import org.openbravo.backup.Progress;
 
-/** How far the running work is, and what the last came to. The window asks each second while work is running. */
+/** How far the running work is, and what the last came to; asked each second while work is running. */
 public class StatusHandler extends SystemAdministratorHandler {
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
@@ -28,7 +28,7 @@ public class StatusHandler extends SystemAdministratorHandler {
 
   private static void describe(JSONObject status, Progress progress) throws JSONException {
     StringBuilder text = new StringBuilder(
-        progress.stage() == null ? text("OBBKP_Beginning") : progress.stage());
+        progress.stage() == null ? text("OBBKP_Working") : progress.stage());
     Long total = progress.totalBytes();
     if (total != null && total > 0) {
       long percent = Math.min(100, progress.doneBytes() * 100 / total);

@@ -2,6 +2,8 @@ package org.openbravo.backup.erp;
 
 import java.util.Map;
 
+import javax.servlet.http.HttpServletRequest;
+
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
 import org.codehaus.jettison.json.JSONException;
@@ -9,17 +11,19 @@ import org.codehaus.jettison.json.JSONObject;
 import org.openbravo.backup.BackupException;
 import org.openbravo.base.exception.OBSecurityException;
 import org.openbravo.client.kernel.BaseActionHandler;
+import org.openbravo.client.kernel.KernelConstants;
 import org.openbravo.dal.core.OBContext;
+import org.openbravo.erpCommon.utility.CsrfUtil;
 import org.openbravo.erpCommon.utility.OBMessageUtils;
 
 /**
  * What the window asks the server for. Openbravo lets every role with automatic access call any
- * action handler, and checks the CSRF token of POST alone: so the role is checked here, first, and
- * nothing else than POST is answered.
+ * action handler, and checks the token against forged requests for POST alone and by a preference: so
+ * the role is checked here, first, then the token, and nothing else than POST is answered.
  */
 abstract class SystemAdministratorHandler extends BaseActionHandler {
   private static final Logger log = LogManager.getLogger();
-  private static final String SYSTEM_ADMINISTRATOR = "0";
+  static final String SYSTEM_ADMINISTRATOR = "0";
 
   /** The answer to a request of somebody who may ask. */
   abstract JSONObject answer(JSONObject request) throws JSONException;
@@ -30,6 +34,8 @@ abstract class SystemAdministratorHandler extends BaseActionHandler {
     if (content == null) {
       throw new OBSecurityException("Only POST is answered");
     }
+    CsrfUtil.checkCsrfToken(CsrfUtil.getCsrfTokenFromRequestContent(content),
+        (HttpServletRequest) parameters.get(KernelConstants.HTTP_REQUEST));
     try {
       return answerOrFailure(new JSONObject(content));
     } catch (JSONException e) {

@@ -19,7 +19,7 @@ public class VerifyHandler extends SystemAdministratorHandler {
   private static Outcome verify(Backup backup, String id, String sound, String damaged) {
     Verification verification = backup.verify(id, true);
     if (verification.isSound()) {
-      return Outcome.success(sound, Sizes.of(verification.readBytes()));
+      return Outcome.success(String.format(sound, Sizes.of(verification.readBytes())), "");
     }
     StringBuilder found = new StringBuilder();
     for (Verification.Finding finding : verification.findings()) {

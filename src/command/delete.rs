@@ -64,6 +64,8 @@ pub fn delete(
         backup_finished_at: Some(backup.manifest.finished_at),
         outcome: "ok".to_owned(),
         message: None,
+        occasion: None,
+        host: None,
     })?;
     repository.storage().hold_reserve()?;
     Ok(Deleted {

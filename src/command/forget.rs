@@ -225,6 +225,8 @@ pub fn run(
         backup_finished_at: None,
         outcome: "ok".to_owned(),
         message: None,
+        occasion: None,
+        host: Some(instance.host.clone()),
     })?;
     drop(lock);
     repository.storage().hold_reserve()?;

@@ -38,6 +38,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Pruned> {
     let started_at = Utc::now();
+    let host = instance.map(|instance| instance.host.clone());
     let instance = instance.map_or_else(String::new, |instance| instance.id.clone());
     repository.storage().release_reserve()?;
     let lock = repository.lock(LeaseMode::Exclusive, &instance, "prune")?;
@@ -55,6 +56,8 @@ pub fn run(
         backup_finished_at: None,
         outcome: "ok".to_owned(),
         message: None,
+        occasion: None,
+        host,
     })?;
     repository.storage().hold_reserve()?;
     Ok(pruned)

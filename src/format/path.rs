@@ -88,6 +88,13 @@ pub fn condemnation(at: DateTime<Utc>, id: &str) -> String {
     format!("{CONDEMNED}{}-{id}.json", at.format(TIME))
 }
 
+/// When the run of a record began (whole seconds), if its path is that of one.
+pub fn parse_run(path: &str) -> Option<DateTime<Utc>> {
+    let name = path.strip_prefix(RUNS)?.strip_suffix(".json")?;
+    let (time, _) = name.split_once('-')?;
+    Some(NaiveDateTime::parse_from_str(time, TIME).ok()?.and_utc())
+}
+
 /// `locks/<id>.json`
 pub fn lease(id: &str) -> String {
     format!("{LOCKS}{id}.json")
@@ -104,6 +111,7 @@ mod tests {
         assert_eq!(parse_pack(&pack(&id)), Some(id));
         assert_eq!(parse_index(&index(&id)), Some(id));
         assert_eq!(parse_manifest(&manifest(at, &id)), Some((at, id)));
+        assert_eq!(parse_run(&run(at, "abc")), Some(at));
     }
 
     #[test]

@@ -126,6 +126,21 @@ pub struct Run {
     /// The error's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Of a run that a schedule started, which one and for when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occasion: Option<Occasion>,
+    /// The host that it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// One of the moments that a schedule names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occasion {
+    /// The schedule's name.
+    pub schedule: String,
+    /// The moment.
+    pub due_at: DateTime<Utc>,
 }
 
 /// `marks/<backup>/<kind>-<time>.json`: what was learnt of a backup after it was taken.

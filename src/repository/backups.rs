@@ -241,6 +241,20 @@ impl Repository {
         self.storage()
             .create(&path::run(run.started_at, &run.id), &sealed::seal(run)?)
     }
+
+    /// The records of the runs that began at `since` or later, the newest first. Those that cannot be read
+    /// are left out: `verify` names them.
+    pub fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = Vec::new();
+        for object in self.storage().list(path::RUNS)? {
+            let began = path::parse_run(&object.path);
+            if began.is_some_and(|began| began >= since) {
+                runs.extend(sealed::unseal(&self.storage().read(&object.path)?).ok());
+            }
+        }
+        runs.sort_by_key(|run| Reverse(run.started_at));
+        Ok(runs)
+    }
 }
 
 #[cfg(test)]

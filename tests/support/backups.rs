@@ -160,6 +160,8 @@ impl Stored {
             backup_finished_at: Some(manifest.finished_at),
             outcome: "ok".to_owned(),
             message: None,
+            occasion: None,
+            host: None,
         })?;
         Ok(id)
     }

@@ -139,15 +139,19 @@ pub fn difference(left: &[String], right: &[String]) -> Vec<String> {
 
 /// What PostgreSQL's own check of heaps (14 and later) and B-trees against them finds wrong: each page, each tuple,
 /// each index entry.
-pub fn corruption(cluster: &Cluster, database: &str) -> Vec<String> {
-    let mut client = cluster.connect(database);
+pub fn corruption(server: &impl Server, database: &str) -> Vec<String> {
+    let mut client = server.connect(database);
     client
         .batch_execute(
             "CREATE SCHEMA check_of_pages; CREATE EXTENSION amcheck SCHEMA check_of_pages",
         )
         .unwrap();
     let mut found = Vec::new();
-    if cluster.version() >= 14 {
+    let version: String = client
+        .query_one("SHOW server_version_num", &[])
+        .unwrap()
+        .get(0);
+    if version.parse::<u32>().unwrap() >= 140_000 {
         let heaps = "SELECT c.oid::regclass::text, v.blkno, v.msg FROM pg_class c
              JOIN pg_am a ON a.oid = c.relam
              CROSS JOIN LATERAL check_of_pages.verify_heapam(c.oid) v

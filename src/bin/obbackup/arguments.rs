@@ -108,6 +108,11 @@ pub enum Command {
     Doctor(Doctor),
     #[command(subcommand)]
     Storage(Storage),
+    #[command(subcommand)]
+    Schedule(crate::schedule::Schedule),
+    #[command(subcommand)]
+    Notify(crate::notify::Notify),
+    Log(crate::log::Log),
     Completions(Completions),
     Man(Man),
 }
@@ -430,7 +435,7 @@ mod tests {
                     let words = line.trim().split(' ').map(|word| word.trim_matches('\''));
                     // A quoted label of several words is one argument; any one of them does here.
                     let words: Vec<_> = words
-                        .filter(|word| !["the", "price", "change"].contains(word))
+                        .filter(|word| !["the", "price", "change", "0", "3", "*"].contains(word))
                         .collect();
                     assert!(Arguments::try_parse_from(&words).is_ok(), "{line}");
                 }

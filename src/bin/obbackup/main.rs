@@ -10,11 +10,14 @@ mod forget;
 mod init;
 mod interrupt;
 mod list;
+mod log;
 mod manual;
+mod notify;
 mod output;
 mod pin;
 mod prune;
 mod restore;
+mod schedule;
 mod session;
 mod show;
 mod storage;
@@ -73,6 +76,9 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Pin(arguments) => pin::run(&session, &arguments.id, true),
         Command::Unpin(arguments) => pin::run(&session, &arguments.id, false),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
+        Command::Schedule(arguments) => schedule::run(&session, arguments),
+        Command::Notify(arguments) => notify::run(&session, &arguments),
+        Command::Log(arguments) => log::run(&session, &arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     }

@@ -25,10 +25,7 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
         return vec![Check::failed(NAME, &error)];
     }
     let mut checks = vec![match check_writable(Path::new(&location)) {
-        Ok(()) => Check::ok(
-            NAME,
-            format!("{location} (id {})", repository.header().id),
-        ),
+        Ok(()) => Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
         Err(error) => Check::failed(NAME, &error),
     }];
     checks.extend(space(repository));

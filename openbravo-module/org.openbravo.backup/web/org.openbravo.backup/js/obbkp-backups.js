@@ -60,7 +60,8 @@
   }
 
   function answered(view, answer) {
-    var state = watched[view.ID];
+    var state = watched[view.ID],
+      isNew;
     state.running = answer.running === true;
     if (state.running) {
       bar(view).show();
@@ -85,10 +86,15 @@
     } else {
       bar(view).hide();
     }
-    if (answer.finished !== undefined && answer.finished !== state.finished) {
+    isNew = answer.finished !== undefined && answer.finished !== state.finished;
+    if (isNew) {
       state.finished = answer.finished;
       if (answer.outcome) {
-        say(view, answer.outcome);
+        say(view, {
+          type: answer.outcome.type,
+          title: answer.outcome.title,
+          text: [answer.outcome.text, answer.summary].filter(Boolean).join('\n')
+        });
         view.refresh();
       }
     }
@@ -103,7 +109,7 @@
     } else if (answer.answer) {
       say(view, answer.answer);
     } else if (answer.summary) {
-      if (!answer.outcome) {
+      if (!isNew || !answer.outcome) {
         say(view, { type: 'info', title: answer.summary, text: '' });
       }
       view.refresh();
@@ -279,7 +285,7 @@
     'Verify',
     520,
     function(view) {
-      ask(view, 'VerifyHandler', { id: selected(view).backupHash });
+      ask(view, 'VerifyHandler', { row: selected(view).id });
     },
     idleWithOne
   );
@@ -288,9 +294,9 @@
     530,
     function(view) {
       var record = selected(view);
-      isc.ask(label('DeleteConfirm') + ' ' + record.shortNumber, function(yes) {
+      isc.ask(label('DeleteConfirm') + ' ' + record._identifier, function(yes) {
         if (yes) {
-          ask(view, 'DeleteHandler', { id: record.backupHash });
+          ask(view, 'DeleteHandler', { row: record.id });
         }
       });
     },

@@ -8,7 +8,7 @@ import org.openbravo.backup.Backup;
 public class DeleteHandler extends SystemAdministratorHandler {
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
-    String id = request.getString("id");
+    String id = Mirror.backup(request.getString("row"));
     String deleted = text("OBBKP_Deleted");
     Backups.get().begin("delete", backup -> delete(backup, id, deleted));
     return StatusHandler.status();

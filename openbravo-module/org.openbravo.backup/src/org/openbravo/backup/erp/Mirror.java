@@ -75,6 +75,15 @@ final class Mirror {
     return count;
   }
 
+  /** The id of the backup that a row of the table stands for. */
+  static String backup(String row) {
+    MirroredBackup mirrored = OBDal.getInstance().get(MirroredBackup.class, row);
+    if (mirrored == null) {
+      throw new IllegalArgumentException("There is no such row any more");
+    }
+    return mirrored.getBackupHash();
+  }
+
   private static MirroredBackup row(BackupSummary summary, String repository) {
     ZonedDateTime taken = summary.finishedAt().atZone(ZoneId.systemDefault());
     MirroredBackup row = OBProvider.getInstance().get(MirroredBackup.class);

@@ -9,7 +9,7 @@ import org.openbravo.backup.Verification;
 public class VerifyHandler extends SystemAdministratorHandler {
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
-    String id = request.getString("id");
+    String id = Mirror.backup(request.getString("row"));
     String sound = text("OBBKP_VerifySound");
     String damaged = text("OBBKP_VerifyDamaged");
     Backups.get().begin("verify", backup -> verify(backup, id, sound, damaged));

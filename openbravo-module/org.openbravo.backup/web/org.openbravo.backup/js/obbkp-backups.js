@@ -4,6 +4,7 @@
     HANDLERS = 'org.openbravo.backup.erp.',
     PARTS = ['database', 'sources', 'deploy', 'attachments', 'configuration'],
     POLL_MILLISECONDS = 1000,
+    DATE_WIDTH = 140,
     watched = {};
 
   function label(key) {
@@ -117,10 +118,19 @@
     view.toolBar.updateButtonState(true);
   }
 
+  // The grid gives a date with its time the width of a date.
+  function widen(grid) {
+    var number = grid.getFieldNum('dateTaken');
+    if (number >= 0 && grid.getField(number).width < DATE_WIDTH) {
+      grid.resizeField(number, DATE_WIDTH);
+    }
+  }
+
   // Once for each opened window: what the repository holds now.
   function watch(view) {
     if (!watched[view.ID]) {
       watched[view.ID] = { running: false };
+      widen(view.viewGrid);
       ask(view, 'RefreshHandler');
     }
     return watched[view.ID];

@@ -7,6 +7,8 @@ mod backups;
 mod database;
 mod instance;
 mod repository;
+mod states;
+mod tomcat;
 
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use crate::config::Configuration;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::repository::Repository;
+use crate::tomcat::Tomcat;
 
 /// What is looked at.
 pub struct Examined<'a> {
@@ -26,6 +29,8 @@ pub struct Examined<'a> {
     pub surroundings: &'a Surroundings,
     /// The repository, or why it cannot be opened.
     pub repository: Result<Repository>,
+    /// The application's server, as far as anything tells of one.
+    pub tomcat: Result<Option<Tomcat>>,
 }
 
 /// Every subject, in the order in which a backup needs it. One whose ground is missing (no repository, no
@@ -33,6 +38,8 @@ pub struct Examined<'a> {
 const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
     database::checks,
+    tomcat::checks,
+    states::checks,
     repository::checks,
     backups::checks,
 ];

@@ -80,7 +80,7 @@ impl Kind {
             Self::Restoring => (
                 "",
                 "The application is being restored",
-                "It is put back to an earlier state and will be available again shortly.",
+                "It returns to an earlier state and will be available again shortly.",
             ),
             Self::Starting => (
                 "",
@@ -248,7 +248,7 @@ fn render(view: &View, details: &str, links: &Links) -> Result<Page> {
         .collect();
     let texts = serde_json::to_string(&texts).unwrap_or_default();
     let say = match view.because {
-        Some(because) => format!("{} Because {because}.", text.say),
+        Some(because) => format!("Put back because {because}. {}", text.say),
         None => text.say.to_owned(),
     };
     let mut steps = String::new();

@@ -90,6 +90,7 @@ fn about() -> About {
 /// Pictures of each state, light and dark, for people to look at.
 #[test]
 #[ignore = "makes pictures to look at: make screenshots"]
+#[allow(clippy::too_many_lines)] // A list of states.
 fn pictures() {
     let browser = Browser::start().unwrap();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");

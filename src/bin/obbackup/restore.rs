@@ -84,7 +84,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
                 tomcat: tomcat.as_ref(),
                 id: arguments.job.as_deref(),
             };
-            job::run(session, request, |control, progress| {
+            job::run(session, &request, |control, progress| {
                 restore::replace(
                     Some(instance),
                     &repository,

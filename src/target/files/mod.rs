@@ -98,7 +98,11 @@ where
     let catalog = || catalog().map(ordered);
     let selection = Selection::new(selection, catalog)?;
     let tree = prepare(root)?;
-    let dresser = Dresser::new(options, catalog()?.next().transpose()?);
+    let root = match options.heir {
+        Some(_) => catalog()?.next().transpose()?,
+        None => None,
+    };
+    let dresser = Dresser::new(options, root);
     let mut restored = write_tree(
         source, catalog, &tree, &selection, options, &dresser, progress,
     )?;

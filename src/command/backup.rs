@@ -155,7 +155,6 @@ pub fn run(
     surroundings: &Surroundings,
     progress: &dyn Progress,
 ) -> Result<BackupTaken> {
-    recovery::refuse_unfinished(instance)?;
     let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
     locked(
         instance,
@@ -234,6 +233,7 @@ fn locked(
     lock: &Lock,
     occasion: Option<Occasion>,
 ) -> Result<BackupTaken> {
+    recovery::refuse_unfinished(instance)?;
     let started_at = Utc::now();
     let run = random_id(8)?;
     progress.begin(&run);

@@ -36,20 +36,20 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let place = session.repository_choice()?.url;
     let books = session.books(&instance, &configuration);
     let open = || session.repository();
-    let taken = session.work(|progress| match &books {
-        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
-        None => {
-            let repository = open()?;
-            let taken = backup::run(&instance, &repository, &options, &surroundings, progress)?;
-            Expiry {
-                instance: &instance,
-                repository: &repository,
-                surroundings: &surroundings,
-                progress,
-            }
-            .expire_due(configuration.restore.keeps_old());
-            Ok(taken)
+    let taken = session.work(|progress| {
+        if let Some(books) = &books {
+            return books.back_up(&place, open, &options, &surroundings, progress);
         }
+        let repository = open()?;
+        let taken = backup::run(&instance, &repository, &options, &surroundings, progress)?;
+        Expiry {
+            instance: &instance,
+            repository: &repository,
+            surroundings: &surroundings,
+            progress,
+        }
+        .expire_due(configuration.restore.keeps_old());
+        Ok(taken)
     })?;
     session.output.show(&taken, |_| {
         // The warnings stand on standard error already.

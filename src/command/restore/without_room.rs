@@ -16,6 +16,7 @@ use crate::format::record::LeaseMode;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::verify::VerifyOptions;
+use crate::tomcat::Application;
 
 pub(super) fn run(
     job: &Job<'_>,
@@ -52,7 +53,9 @@ pub(super) fn run(
         control,
         progress,
     };
-    let ran = control.application.map_or(Ok(false), |it| it.is_running());
+    let ran = control
+        .application
+        .map_or(Ok(false), Application::is_running);
     let ready = progress
         .check()
         .and_then(|()| lock.check())
@@ -144,7 +147,7 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
     // Nothing can be put back from here, so nothing is left for the next run to do.
     let because = error.message();
     if steps.end(Outcome::Lost { because }).is_ok() {
-        states::forget_cleared(&steps.journal.directory().to_owned());
+        states::forget_cleared(steps.journal.directory());
     }
     let hint = error.hint_text().map(|hint| format!("{hint} "));
     error

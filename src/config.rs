@@ -3,6 +3,7 @@
 //! This module knows defaults and the file. What environment and arguments say comes in as values
 //! from whoever runs the library, for it never reads the environment itself.
 
+mod drill;
 mod file;
 pub mod log;
 pub mod notify;
@@ -10,6 +11,7 @@ mod restore;
 pub mod retention;
 pub mod schedule;
 mod secret;
+pub mod space;
 mod tomcat;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use drill::DrillSection;
 pub use file::{ConfigurationFile, Owner, write_private, write_shown};
 pub use restore::RestoreSection;
 pub use secret::Secret;
@@ -47,12 +50,16 @@ pub struct Configuration {
     pub database: DatabaseSection,
     /// About taking backups.
     pub backup: BackupSection,
+    /// About test restores.
+    pub drill: DrillSection,
     /// About restores.
     pub restore: RestoreSection,
     /// About the web application's server.
     pub tomcat: TomcatSection,
     /// About forgetting them.
     pub retention: retention::RetentionSection,
+    /// About the room for them.
+    pub space: space::SpaceSection,
     /// When backups are taken by themselves, by name.
     pub schedule: BTreeMap<String, schedule::ScheduleSection>,
     /// Who is told of what, by name.
@@ -69,6 +76,8 @@ pub struct Configuration {
 pub struct InstanceSection {
     /// Tells this instance from others in a repository; set by `init`.
     pub id: Option<String>,
+    /// Tells this machine from others that had the instance before or after; set by `init --take-over`.
+    pub holder: Option<String>,
     /// What people call it; else `context.name`.
     pub name: Option<String>,
     /// The web application's directory, where it cannot be found by itself.
@@ -148,6 +157,7 @@ impl Configuration {
                 );
             }
         }
+        self.drill.check(path)?;
         let named = (self.schedule.keys().map(|name| ("schedule", name)))
             .chain(self.notify.keys().map(|name| ("notifier", name)));
         for (what, name) in named {
@@ -161,18 +171,22 @@ impl Configuration {
                 self.known_repositories(),
             );
         }
-        if let Some(id) = &self.instance.id
-            && (id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric()))
-        {
-            return wrong(
-                "the id of [instance] is not made of up to 64 letters and digits".to_owned(),
-                "Remove the line, and `obbackup init` sets a new one.".to_owned(),
-            );
+        let is_word = |id: &str| {
+            (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        for (key, word) in [("id", &self.instance.id), ("holder", &self.instance.holder)] {
+            if word.as_deref().is_some_and(|word| !is_word(word)) {
+                return wrong(
+                    format!("the {key} of [instance] is not made of up to 64 letters and digits"),
+                    "Remove the line, and `obbackup init` sets a new one.".to_owned(),
+                );
+            }
         }
         self.restore.check(path)?;
         self.tomcat.check(path)?;
         self.retention
             .check()
+            .and_then(|()| self.space.check())
             .map_err(|error| error.context(format!("`{}`", path.display())))?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);
@@ -359,7 +373,7 @@ mod tests {
         );
         assert_eq!(
             error.hint_text(),
-            Some("Known keys there: id, name, deploy_path, properties_path, machine_name.")
+            Some("Known keys there: id, holder, name, deploy_path, properties_path, machine_name.")
         );
         let error = parse("\n[databse]\nport = 1\n").unwrap_err();
         assert!(error.to_string().contains("line 2: unknown key `databse`"));

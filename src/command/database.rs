@@ -1,5 +1,7 @@
 //! The way from an instance's settings to its database.
 
+use std::path::PathBuf;
+
 use super::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::DatabaseState;
@@ -155,6 +157,29 @@ impl Connection {
         open_any(&self.application, &MAINTENANCE_DATABASES)
     }
 
+    /// The same server and roles, another database.
+    pub fn to_database(&self, name: &str) -> Self {
+        Self {
+            application: self.application.with_database(name),
+            system: self
+                .system
+                .as_ref()
+                .map(|system| system.with_database(name)),
+            ..self.clone()
+        }
+    }
+
+    /// The server's data directory, where the server runs on this machine and tells it.
+    pub fn data_directory(&self) -> Result<Option<PathBuf>> {
+        let directory = self.maintenance()?.value(
+            "cannot ask the server where it keeps its data",
+            "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory' AND (
+                pg_catalog.inet_server_addr() IS NULL
+                OR pg_catalog.host(pg_catalog.inet_server_addr()) IN ('127.0.0.1', '::1'))",
+        )?;
+        Ok(directory.map(PathBuf::from).filter(|path| path.is_dir()))
+    }
+
     /// A new database `name` on this server, with `state` instead of the backup's where it is given.
     pub fn target(&self, name: &str, state: Option<DatabaseState>) -> DatabaseTarget {
         let mut options = RestoreOptions::new(
@@ -164,6 +189,8 @@ impl Connection {
         options.jobs = self.jobs;
         options.system.clone_from(&self.system);
         options.state = state;
+        // A machine that has lost everything has no roles for reports either; the plan says which are left out.
+        options.ignore_missing_roles = true;
         DatabaseTarget::new(self.application.with_database(name), options)
     }
 

@@ -218,6 +218,14 @@ impl ConfigurationFile {
         })
     }
 
+    /// Sets `[instance] holder`.
+    pub fn set_holder(&mut self, holder: &str) -> Result<()> {
+        self.edit(|document| {
+            section_of(document, "instance")?.insert("holder", value(holder));
+            Ok(())
+        })
+    }
+
     /// Adds `[repository.<name>]`, or changes its place; the first one becomes the default, as does
     /// any with `default`.
     pub fn add_repository(&mut self, name: &str, url: &str, default: bool) -> Result<()> {

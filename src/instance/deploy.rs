@@ -66,6 +66,22 @@ pub(super) fn find(
     Ok((found, Vec::new()))
 }
 
+/// Where the web application of an instance belongs that is not deployed yet: below `webapps` of the Tomcat that is
+/// named, else of the first that is installed here.
+pub(super) fn place(context_name: &str, environment: &Environment) -> Option<PathBuf> {
+    let named = environment
+        .catalina_base
+        .as_ref()
+        .or(environment.catalina_home.as_ref());
+    let webapps = |directory: &PathBuf| directory.join("webapps");
+    named
+        .into_iter()
+        .chain(&environment.tomcat_directories)
+        .map(webapps)
+        .find(|webapps| webapps.is_dir())
+        .map(|webapps| webapps.join(context_name))
+}
+
 /// The `source.path` of the instance that is deployed at `path`, if one is.
 pub fn deployed_sources(path: &Path) -> Option<PathBuf> {
     let properties = Properties::read(&path.join("WEB-INF/Openbravo.properties")).ok()?;

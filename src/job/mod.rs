@@ -27,7 +27,7 @@ use crate::progress::Progress;
 pub use launch::{Launch, Launched};
 pub use place::{Place, StatusFiles};
 pub use stage::{Stage, Timing};
-pub use status::{About, Outcome, PutBack, Status, Verdict};
+pub use status::{About, Outcome, PutBack, Status, Verb, Verdict};
 
 use scribe::{Event, Scribe};
 

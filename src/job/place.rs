@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::stage::Timing;
+use super::stage::{Stage, Timing};
 use super::status::{Outcome, Status};
 use crate::config::{Owner, Secret, write_private};
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -218,6 +218,28 @@ impl Place {
             }
         }
         Ok(None)
+    }
+
+    /// Says what came of the last job, whose process ended without a word.
+    pub fn settle(&self, outcome: Outcome) -> Result<()> {
+        let _lock = self.lock()?;
+        let Some(id) = self.ids()?.pop() else {
+            return Ok(());
+        };
+        let Some(mut status) = self
+            .status(&id)?
+            .filter(|status| status.finished_at.is_none())
+        else {
+            return Ok(());
+        };
+        status.finished_at = Some(Utc::now());
+        status.stage = Stage::Done;
+        status.outcome = Some(outcome);
+        JobDirectory {
+            path: self.directory.join(id),
+            owner: self.owner,
+        }
+        .write_status(&status)
     }
 
     /// Where one job's status is.

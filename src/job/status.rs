@@ -53,14 +53,24 @@ pub struct Status {
 pub struct About {
     /// The instance's name.
     pub instance: String,
-    /// The backup.
-    pub backup: BackupId,
+    /// Whether a backup is restored, or the last restore undone.
+    pub verb: Verb,
+    /// The backup, where it is one.
+    pub backup: Option<BackupId>,
     /// Its label.
     pub label: Option<String>,
-    /// When it was taken.
+    /// Of when the state is that comes back.
     pub taken_at: DateTime<Utc>,
-    /// `restore` or `undo`.
-    pub verb: String,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// A backup is restored.
+    Restore,
+    /// The state before the last restore is brought back.
+    Undo,
 }
 
 impl About {
@@ -68,10 +78,29 @@ impl About {
     pub fn restore(instance: &Instance, backup: &Backup) -> Self {
         Self {
             instance: instance.name.clone(),
-            backup: backup.id,
+            verb: Verb::Restore,
+            backup: Some(backup.id),
             label: backup.manifest.label.clone(),
             taken_at: backup.manifest.finished_at,
-            verb: "restore".to_owned(),
+        }
+    }
+
+    /// The return to the state that was replaced at `replaced_at`.
+    pub fn undo(instance: &Instance, replaced_at: DateTime<Utc>) -> Self {
+        Self {
+            instance: instance.name.clone(),
+            verb: Verb::Undo,
+            backup: None,
+            label: None,
+            taken_at: replaced_at,
+        }
+    }
+
+    /// For people: what comes back.
+    pub fn state(&self) -> String {
+        match self.backup {
+            Some(backup) => format!("backup {}", backup.short()),
+            None => "the state before the last restore".to_owned(),
         }
     }
 }
@@ -117,7 +146,7 @@ impl Outcome {
     pub fn restored(about: &About) -> Self {
         Self {
             verdict: Verdict::Restored,
-            message: format!("backup {} is restored", about.backup.short()),
+            message: format!("{} is in place", about.state()),
             hint: None,
             exit_code: 0,
         }
@@ -134,6 +163,22 @@ impl Outcome {
             message: error.message(),
             hint: error.hint_text().map(str::to_owned),
             exit_code: error.kind().exit_code(),
+        }
+    }
+
+    /// Another process ended it, after its own was gone.
+    pub fn recovered(verdict: Verdict, message: &str) -> Self {
+        let kind = match verdict {
+            Verdict::Restored => None,
+            Verdict::PutBack => Some(ErrorKind::RolledBack),
+            Verdict::ActionNeeded => Some(ErrorKind::ActionNeeded),
+            Verdict::NothingChanged => Some(ErrorKind::Failure),
+        };
+        Self {
+            verdict,
+            message: message.to_owned(),
+            hint: None,
+            exit_code: kind.map_or(0, ErrorKind::exit_code),
         }
     }
 

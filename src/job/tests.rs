@@ -16,10 +16,10 @@ fn place(directory: &std::path::Path) -> Place {
 pub(crate) fn about() -> About {
     About {
         instance: "openbravo".to_owned(),
-        backup: Digest256::of(b"backup"),
+        backup: Some(Digest256::of(b"backup")),
         label: Some("before <the> change".to_owned()),
         taken_at: Utc::now(),
-        verb: "restore".to_owned(),
+        verb: Verb::Restore,
     }
 }
 
@@ -128,6 +128,14 @@ fn one_whose_process_is_gone_does_not_look_as_if_it_ran() {
     std::fs::write(&path, running).unwrap();
     let status = place.last().unwrap().unwrap();
     assert_eq!(status.outcome.unwrap().exit_code, 17);
+    let settled = Outcome::recovered(Verdict::PutBack, "put back");
+    place.settle(settled.clone()).unwrap();
+    assert_eq!(
+        place.last().unwrap().unwrap().outcome,
+        Some(settled.clone())
+    );
+    place.settle(Outcome::restored(&about())).unwrap();
+    assert_eq!(place.last().unwrap().unwrap().outcome, Some(settled));
 }
 
 #[test]

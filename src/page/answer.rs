@@ -1,9 +1,10 @@
 //! One request, one answer: the page, its state, or that the application is not there.
 
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE,
+    ACCEPT, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST,
     LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::Site;
@@ -12,6 +13,8 @@ use crate::error::Result;
 
 /// Below the context's path: the state of the restore, which the page asks for.
 pub(super) const STATE: &str = "/obbackup-restore.json";
+/// Below the context's path, on a port of its own: leads to the application once that answers.
+pub(super) const OPEN: &str = "/obbackup-open";
 /// Says that it is not the application who answers.
 const MARK: &str = "x-obbackup";
 /// When to come again, where nothing better is known.
@@ -60,6 +63,9 @@ fn route<B>(request: &Request<B>, site: &Site) -> Result<Response<String>> {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         return Ok(response);
     }
+    if reads && below == Some(OPEN) {
+        return Ok(open(request, site));
+    }
     let asks_for_page =
         header(request, ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html"));
     if !(reads && is_in_context && asks_for_page) {
@@ -68,14 +74,15 @@ fn route<B>(request: &Request<B>, site: &Site) -> Result<Response<String>> {
             "text/plain; charset=utf-8",
         ));
     }
+    let home = format!("{}/", site.context_path);
     if let Some(token) = token(request.uri().query())
-        && let Some(cookie) = site.access.exchange(token, &site.links.application)
+        && let Some(cookie) = site.access.exchange(token, &home)
     {
         // On to the page without the token in its address, which a person may pass on.
         let mut response = Response::new(String::new());
         *response.status_mut() = StatusCode::SEE_OTHER;
         let headers = response.headers_mut();
-        for (name, value) in [(SET_COOKIE, &cookie), (LOCATION, &site.links.application)] {
+        for (name, value) in [(SET_COOKIE, &cookie), (LOCATION, &home)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
@@ -90,6 +97,27 @@ fn route<B>(request: &Request<B>, site: &Site) -> Result<Response<String>> {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
+}
+
+/// To the application on its own port of the host that this one was asked by.
+fn open<B>(request: &Request<B>, site: &Site) -> Response<String> {
+    let host = header(request, HOST.as_str())
+        .and_then(|host| host.parse::<Authority>().ok())
+        .map(|authority| authority.host().to_owned());
+    let over = site.board.status().outcome.is_some();
+    let (Some(port), Some(host), true) = (site.leads_to, host, over) else {
+        return unavailable(
+            "The application is being restored.\n",
+            "text/plain; charset=utf-8",
+        );
+    };
+    let location = format!("http://{host}:{port}{}/", site.context_path);
+    let mut response = Response::new(String::new());
+    if let Ok(value) = HeaderValue::from_str(&location) {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, value);
+    }
+    response
 }
 
 fn unavailable(body: &str, content_type: &'static str) -> Response<String> {

@@ -35,6 +35,8 @@ pub struct Site {
     links: Links,
     board: Board,
     access: Access,
+    /// The application's port, where the page is not on that one.
+    leads_to: Option<u16>,
 }
 
 impl Site {
@@ -48,7 +50,16 @@ impl Site {
             access: Access::new(board.token())?,
             context_path: context_path.to_owned(),
             board,
+            leads_to: None,
         })
+    }
+
+    /// The same on another port than the application's, which is `port` of the same host.
+    pub fn on_own_port(context_path: &str, board: Board, port: u16) -> Result<Self> {
+        let mut site = Self::new(context_path, board)?;
+        site.links.application = format!("{context_path}{}", answer::OPEN);
+        site.leads_to = Some(port);
+        Ok(site)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind};
-use crate::job::{About, Job, Outcome, Place, Stage};
+use crate::job::{About, Job, Outcome, Place, Stage, Verb};
 use crate::progress::{Progress, Silent};
 
 struct World {
@@ -22,10 +22,10 @@ fn world() -> World {
     let place = Place::at(directory.path(), owner);
     let about = About {
         instance: "secret instance".to_owned(),
-        backup: crate::format::id::Digest256::of(b"x"),
+        backup: Some(crate::format::id::Digest256::of(b"x")),
         label: Some("a <b>label</b> {{nonce}}".to_owned()),
         taken_at: chrono::Utc::now(),
-        verb: "restore".to_owned(),
+        verb: Verb::Restore,
     };
     let job = Job::begin(&place, "1", about, None).unwrap();
     World {

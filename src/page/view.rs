@@ -317,10 +317,10 @@ fn details(status: &Status, log: &[String]) -> String {
     let mut rows = vec![
         ("Instance", about.instance.clone()),
         (
-            "Backup",
+            "Brings back",
             format!(
-                "{}{label}, taken {}",
-                about.backup,
+                "{}{label}, of {}",
+                about.state(),
                 about.taken_at.format("%Y-%m-%d %H:%M UTC")
             ),
         ),

@@ -1,5 +1,6 @@
 //! Connections, their settings, and the server's errors in words that help.
 
+use std::io::BufRead as _;
 use std::time::Duration;
 
 use postgres::error::SqlState;
@@ -86,6 +87,34 @@ impl Session {
             .query_opt(sql, &[])
             .map_err(|error| database_error(what, error))?;
         row.map_or(Ok(None), |row| get(&row, 0))
+    }
+
+    /// Hands each row of a query to `row`: COPY text in UTF-8 without the line end, for
+    /// [`super::copy_text::fields`].
+    pub fn stream(
+        &mut self,
+        what: &str,
+        query: &str,
+        mut row: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut copy = self
+            .client
+            .copy_out(&format!("COPY ({query}) TO STDOUT (ENCODING 'UTF8')"))
+            .map_err(|error| database_error(what, error))?;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = copy
+                .read_until(b'\n', &mut line)
+                .map_err(|error| stream_error(what, error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            if line.last() == Some(&b'\n') {
+                line.pop();
+            }
+            row(&line)?;
+        }
     }
 }
 

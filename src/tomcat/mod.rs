@@ -122,6 +122,15 @@ impl Tomcat {
         &self.connectors
     }
 
+    /// The port that speaks plain HTTP.
+    pub fn http_port(&self) -> Option<u16> {
+        self.connectors
+            .iter()
+            .find(|connector| connector.protocol == server_xml::Protocol::Http)
+            .map(|connector| connector.port)
+            .or_else(|| self.probe.as_ref().map(Probe::port))
+    }
+
     /// Its systemd unit, where it has one.
     pub fn unit(&self) -> Option<&str> {
         match &self.control {
@@ -226,6 +235,22 @@ impl Tomcat {
         }
     }
 
+    /// Removes the file that the script keeps Tomcat's number in: a signal has ended that process, and the script
+    /// starts nothing while the number is somebody's, be it a zombie that nobody waits for.
+    fn forget_number(&self) -> Result<()> {
+        let variables = self.environment.as_deref().unwrap_or_default();
+        let Some((_, path)) = variables.iter().find(|(name, _)| name == "CATALINA_PID") else {
+            return Ok(());
+        };
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let what = format!("cannot remove `{}`", Path::new(path).display());
+                Err(Error::io(what, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// `catalina.sh` with the word, as the user and with the environment that Tomcat runs with.
     fn script(&self, word: &str) -> Result<Command> {
         let (Some(base), Some(home)) = (&self.base, &self.home) else {
@@ -326,11 +351,13 @@ impl Application for Tomcat {
                     &format!("See `journalctl -u {unit}` for the reason."),
                 )
             }),
-            Control::Script => program::run(
-                self.script("start")?,
-                "Tomcat's own `catalina.sh start`",
-                limit,
-            ),
+            Control::Script => self.forget_number().and_then(|()| {
+                program::run(
+                    self.script("start")?,
+                    "Tomcat's own `catalina.sh start`",
+                    limit,
+                )
+            }),
             Control::Commands { start, .. } => {
                 program::run(words(start), "the command `start` of [tomcat]", limit)
             }

@@ -12,6 +12,7 @@
 
 pub mod application;
 pub mod backups;
+pub mod browser;
 pub mod chunks;
 pub mod cluster;
 pub mod equality;

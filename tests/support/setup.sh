@@ -294,6 +294,7 @@ if [[ $what == test ]]; then
   packages npm npm nodejs
   packages java default-jre-headless
   packages mvn maven
+  packages chromedriver chromium chromium-driver fonts-dejavu-core
 fi
 if [[ $what == bench ]]; then
   packages restic restic

@@ -261,6 +261,7 @@ impl Small {
             },
             only: std::collections::BTreeSet::new(),
             paths: Vec::new(),
+            neutralize: false,
         };
         restore::replace(
             Some(&self.instance()),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::arriving::ConnectionArguments;
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
@@ -129,11 +130,26 @@ pub enum Command {
 #[command(after_long_help = "\
 Examples:
   obbackup init --instance /opt/openbravo --repository /mnt/backups/openbravo
-  obbackup init --repository /mnt/second --compression gzip")]
+  obbackup init --repository /mnt/second --compression gzip
+  obbackup init --repository /mnt/backups/openbravo --take-over
+  obbackup init --repository /mnt/backups/openbravo --share")]
 pub struct Init {
     /// How to compress: zstd is faster and smaller, gzip needs only the oldest tools
     #[arg(long, default_value = "zstd", value_parser = compression())]
     pub compression: Compression,
+
+    /// Go on here in the place of the instance whose backups a repository holds: this machine continues its
+    /// history, and the machine that had it before can write there no more
+    #[arg(long, conflicts_with = "share")]
+    pub take_over: bool,
+
+    /// Which instance to take over, where there are several: its id or name
+    #[arg(long, value_name = "INSTANCE", requires = "take_over")]
+    pub of: Option<String>,
+
+    /// Keep this instance's backups in a repository beside those of others
+    #[arg(long)]
+    pub share: bool,
 }
 
 /// Take a backup
@@ -261,11 +277,18 @@ pub struct Cat {
 /// Checks that everything that the backups need is there and has the right length; with --read-data
 /// every byte is read and proven. Ends with exit code 15, naming each damaged object and the backups
 /// that it matters to, if data is lost.
+///
+/// With --drill a backup is restored for trial, into a scratch database on the instance's server and a
+/// scratch directory; rows, foreign keys, attachments and module versions are compared with what the
+/// backup says, and everything is removed again. Nothing live is touched. The result is written down:
+/// `list` and `show` tell it.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   obbackup verify
-  obbackup verify latest --read-data")]
+  obbackup verify latest --read-data
+  obbackup verify --drill
+  obbackup verify 3f9a01c2 --drill --scratch /srv/scratch --json")]
 pub struct Verify {
     /// Only what this backup needs: the first digits of its id, at least four, or `latest`
     pub id: Option<String>,
@@ -273,6 +296,18 @@ pub struct Verify {
     /// Read every byte, instead of believing names and lengths
     #[arg(long)]
     pub read_data: bool,
+
+    /// Restore it for trial [default: the latest]
+    #[arg(long, conflicts_with = "read_data")]
+    pub drill: bool,
+
+    /// Restore the files below this directory [default: that of the configuration, else /tmp or /var/tmp]
+    #[arg(long, value_name = "DIR", requires = "drill")]
+    pub scratch: Option<PathBuf>,
+
+    /// Print what the drill would do, and do nothing
+    #[arg(long, requires = "drill")]
+    pub dry_run: bool,
 }
 
 /// Restore a backup: in place of the instance, or beside it
@@ -293,7 +328,9 @@ Examples:
   obbackup restore 3f9a01c2 --only attachments --yes
   obbackup restore latest --to-database check --to-directory /srv/check
   obbackup restore latest --path sources/modules --to-directory /srv/modules
-  obbackup restore latest --yes --detach")]
+  obbackup restore latest --yes --detach
+  obbackup restore latest --to-database test --neutralize
+  obbackup restore latest --repository /mnt/backups/openbravo --instance /opt/openbravo --connection postgresql://tad@localhost:5432/openbravo")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
@@ -314,6 +351,11 @@ pub struct Restore {
     /// Into this directory, which must be empty or new: DIR/sources, DIR/attachments, …
     #[arg(long, value_name = "DIR")]
     pub to_directory: Option<PathBuf>,
+
+    /// Make the copy harmless before it ever starts: background processes, mail servers and calls to other
+    /// systems off, its purpose Testing, its clients named TEST …; prints what was changed
+    #[arg(long, conflicts_with = "path")]
+    pub neutralize: bool,
 
     /// For want of room, delete the old state before the new one is complete: the safety backup is then the
     /// only way back
@@ -339,6 +381,9 @@ pub struct Restore {
     /// The job that another process has announced
     #[arg(long, hide = true, conflicts_with_all = ["to_database", "to_directory"])]
     pub job: Option<String>,
+
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
 }
 
 /// Delete one backup, and give back the room that only it needed

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,6 +21,11 @@ use crate::Outcome;
 use crate::output::{Output, safe};
 use crate::session::Session;
 
+/// How long the page on a port of its own stays after the end.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+/// Tomcat's usual port.
+const DEFAULT_PORT: u16 = 8080;
+
 /// The instance, what brings it back, and what runs it.
 pub struct Request<'a> {
     pub instance: &'a Instance,
@@ -31,7 +38,7 @@ pub struct Request<'a> {
 /// Does `work` as a job of its own: with its status for others, and with the page on Tomcat's ports while that is down.
 pub fn run<T>(
     session: &Session,
-    request: Request<'_>,
+    request: &Request<'_>,
     work: impl FnOnce(Control<'_>, &dyn Progress) -> Result<T>,
 ) -> Result<T> {
     if request.id.is_some() {
@@ -46,16 +53,22 @@ pub fn run<T>(
     let links = page::proxy_links(&files.page, &context_path);
     let draw: Arc<Draw> = Arc::new(move |status: &Status| page::drawn(status, &links));
     let job = Job::begin(&place, &id, request.about.clone(), Some((files, draw)))?;
+    let mut own_port = None;
     let done = session.work(|progress| {
         let watched = job.watch(progress);
         let site = Arc::new(Site::new(&context_path, job.board())?);
         let section = session.restore_section()?;
-        let own_port = section.page_port.and_then(|port| {
+        if let Some(port) = section.page_port {
+            let application = request
+                .tomcat
+                .and_then(Tomcat::http_port)
+                .unwrap_or(DEFAULT_PORT);
+            let site = Site::on_own_port(&context_path, job.board(), application)?;
             let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port.get());
-            Server::start(&[address], Arc::clone(&site))
+            own_port = Server::start(&[address], Arc::new(site))
                 .inspect_err(|error| watched.warn(&error.to_string()))
-                .ok()
-        });
+                .ok();
+        }
         let addresses = match request.tomcat {
             Some(tomcat) if section.page.unwrap_or(true) => page::addresses(tomcat.connectors()),
             _ => Vec::new(),
@@ -67,14 +80,16 @@ pub fn run<T>(
             application: stand_in.as_ref().map(|it| it as &dyn Application),
             ..Control::default()
         };
-        let done = work(control, &watched);
-        drop(own_port);
-        done
+        work(control, &watched)
     });
     job.finish(match &done {
         Ok(_) => Ended::restored(&request.about),
         Err(error) => Ended::failed(error),
     })?;
+    if own_port.is_some() {
+        // Whoever follows there gets to see the end.
+        thread::sleep(LAST_LOOK);
+    }
     done
 }
 

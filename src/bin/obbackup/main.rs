@@ -1,10 +1,12 @@
 //! The command `obbackup`: arguments in, the library's answer out.
 
 mod arguments;
+mod arriving;
 mod backup;
 mod contents;
 mod delete;
 mod doctor;
+mod drill;
 mod failure;
 mod forget;
 mod init;

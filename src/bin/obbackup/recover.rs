@@ -1,7 +1,8 @@
 //! What every command does first: a restore that was broken off is finished or reversed, and which is said.
 
-use obbackup::command::restore::{Control, recovery};
+use obbackup::command::restore::{Control, journal, recovery};
 use obbackup::error::{Error, Result};
+use obbackup::job::{Outcome, Place, Verdict};
 
 use crate::arguments::Command;
 use crate::output::safe;
@@ -35,6 +36,13 @@ fn recover(session: &Session) -> Result<()> {
     let recovered =
         session.work(|progress| recovery::recover(&instance, &surroundings, control, progress))?;
     if let Some(recovered) = recovered {
+        let verdict = match recovered.outcome {
+            journal::Outcome::Done => Verdict::Restored,
+            journal::Outcome::PutBack { .. } => Verdict::PutBack,
+            journal::Outcome::Cleared => Verdict::NothingChanged,
+            journal::Outcome::Lost { .. } => Verdict::ActionNeeded,
+        };
+        Place::of(&instance).settle(Outcome::recovered(verdict, &recovered.message))?;
         session.warn(&recovered.message);
     }
     Ok(())

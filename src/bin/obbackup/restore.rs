@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use comfy_table::Cell;
 
+use obbackup::command::arrival;
 use obbackup::command::contents::Place;
 use obbackup::command::restore::{
     self, Control, Destination, Replaced, RestoreOptions, RestorePlan, Restored,
@@ -13,25 +14,33 @@ use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
 use obbackup::job::About;
+use obbackup::target::database::Neutralized;
 use obbackup::tomcat::Tomcat;
 
 use crate::Outcome;
 use crate::arguments::Restore;
+use crate::arriving::instance_for;
 use crate::doctor::check_row;
 use crate::job::{self, Request};
-use crate::output::{Output, counted, local_time, safe, size};
+use crate::output::{Output, count, counted, local_time, safe, size};
 use crate::session::{Session, absolute};
 
 pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
     let options = options(arguments)?;
     let in_place = matches!(options.destination, Destination::InPlace { .. });
-    let instance = if in_place || arguments.to_database.is_some() {
-        Some(session.instance()?)
-    } else {
-        session.instance_if_any()?
-    };
     let repository = session.repository()?;
-    let backup = session.resolve(&repository, &arguments.id)?;
+    let backup = if arguments.id == "latest" {
+        let instance = session.instance_if_any().ok().flatten();
+        arrival::latest(&repository, instance.as_ref())?
+    } else {
+        repository.resolve(&arguments.id, None)?
+    };
+    let instance = if in_place || arguments.to_database.is_some() {
+        let connection = &arguments.connection;
+        Some(instance_for(session, connection, &repository, &backup)?)
+    } else {
+        session.instance_if_any().ok().flatten()
+    };
     let surroundings = session.surroundings()?;
     let tomcat = match &instance {
         Some(instance) if in_place => session.tomcat(instance)?,
@@ -80,7 +89,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
                 tomcat: tomcat.as_ref(),
                 id: arguments.job.as_deref(),
             };
-            job::run(session, request, |control, progress| {
+            job::run(session, &request, |control, progress| {
                 restore::replace(
                     Some(instance),
                     &repository,
@@ -105,7 +114,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
     };
     session
         .output
-        .show(&restored, |_| restored_text(&restored))?;
+        .show(&restored, |output| restored_text(output, &restored))?;
     Ok(Outcome::Good)
 }
 
@@ -146,6 +155,7 @@ fn options(arguments: &Restore) -> Result<RestoreOptions> {
             .iter()
             .map(|text| file_place(text.as_bytes()))
             .collect::<Result<_>>()?,
+        neutralize: arguments.neutralize,
     })
 }
 
@@ -234,7 +244,32 @@ fn plan_text(output: &Output, plan: &RestorePlan) -> String {
     text
 }
 
-fn restored_text(restored: &Restored) -> String {
+/// What was changed, table by table.
+fn neutralized_text(output: &Output, neutralized: &Neutralized) -> String {
+    let rows = neutralized
+        .changes
+        .iter()
+        .map(|change| {
+            vec![
+                Cell::new(safe(&change.table)),
+                Cell::new(count(change.rows)),
+                Cell::new(safe(&change.what)),
+            ]
+        })
+        .collect();
+    let table = output.table(&["NEUTRALIZED", "ROWS", "WHAT"], &[1], rows);
+    let mut text = format!("\n{table}");
+    if !neutralized.absent.is_empty() {
+        let _ = writeln!(
+            text,
+            "Not in this instance: {}",
+            neutralized.absent.join(", ")
+        );
+    }
+    text
+}
+
+fn restored_text(output: &Output, restored: &Restored) -> String {
     let mut fields = vec![("Restored", format!("backup {}", restored.backup.id.short()))];
     if let Some(database) = &restored.database {
         fields.push((
@@ -256,6 +291,9 @@ fn restored_text(restored: &Restored) -> String {
         kept_fields(replaced, &mut fields);
     }
     let mut text = Output::fields(&fields);
+    if let Some(neutralized) = &restored.neutralized {
+        text.push_str(&neutralized_text(output, neutralized));
+    }
     for warning in &restored.warnings {
         let _ = writeln!(text, "Warning: {}", safe(warning));
     }

@@ -107,6 +107,11 @@ impl Session {
         })
     }
 
+    /// What lies outside of the instance's files.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The Tomcat that the instance is deployed in, as far as anything tells of one.
     pub fn tomcat(&self, instance: &Instance) -> Result<Option<Tomcat>> {
         let section = self.configuration()?.tomcat;
@@ -180,6 +185,15 @@ impl Session {
             program_directories: std::env::split_paths(&path).collect(),
             work_directory: std::env::temp_dir(),
         })
+    }
+
+    /// Where a drill may restore files: as named, else as configured, else where short-lived files go.
+    pub fn drill_directories(&self, named: Option<&Path>) -> Result<Vec<PathBuf>> {
+        let configured = self.configuration()?.drill.directory;
+        match named.map(absolute).transpose()?.or(configured) {
+            Some(directory) => Ok(vec![directory]),
+            None => Ok(vec![std::env::temp_dir(), PathBuf::from("/var/tmp")]),
+        }
     }
 
     /// Shows long work's progress as was asked for; `cancel` is set by whoever asks to stop.

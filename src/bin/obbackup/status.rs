@@ -125,8 +125,8 @@ fn text(report: &StatusReport) -> String {
         (
             "Of",
             format!(
-                "backup {}{label}, taken {}",
-                about.backup.short(),
+                "{}{label}, of {}",
+                about.state(),
                 local_time(about.taken_at)
             ),
         ),

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use clap::Args;
 use comfy_table::Cell;
 
-use obbackup::command::restore::Control;
 use obbackup::command::restore::journal::Purpose;
 use obbackup::command::restore::undo::{self, UndoPlan, Undone};
 use obbackup::error::Result;
 use obbackup::format::manifest::Part;
+use obbackup::job::About;
 
 use crate::Outcome;
+use crate::job::{self, Request};
 use crate::output::{Output, local_time, safe};
 use crate::restore::{check_tomcat, kept_fields};
 use crate::session::Session;
@@ -67,12 +68,19 @@ pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
     };
     let tomcat = session.tomcat(&instance)?;
     check_tomcat(tomcat.as_ref())?;
-    let undone = session.work(|progress| {
+    let state = undo::plan(&instance, &surroundings)?.state;
+    let request = Request {
+        instance: &instance,
+        about: About::undo(&instance, state.at),
+        tomcat: tomcat.as_ref(),
+        id: None,
+    };
+    let undone = job::run(session, &request, |control, progress| {
         undo::run(
             &instance,
             repository.as_ref(),
             &surroundings,
-            Control::of(tomcat.as_ref()),
+            control,
             progress,
         )
     })?;

@@ -1,15 +1,16 @@
 //! What could stand in the way of a restore in place, looked at before anything is done.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Control, Job, RestorePlan, staging};
+use super::{Control, Job, RestorePlan};
 use crate::command::database::Connection;
 use crate::command::doctor::{Check, Health};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::command::room::{self, Rooms};
+use crate::error::{Error, ErrorKind, Result};
 use crate::postgresql::Session;
 use crate::postgresql::client::{admits, connect, database_error, get};
 use crate::postgresql::quote;
@@ -22,19 +23,6 @@ pub struct Newer {
     pub table: String,
     /// Rows created or changed since; absent where counting them would take too long.
     pub rows: Option<u64>,
-}
-
-/// One file system: what it has to take beside what is there, and what it can.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Room {
-    /// A directory on it.
-    pub place: PathBuf,
-    /// What comes there.
-    pub needs: Vec<String>,
-    /// About so many bytes.
-    pub needed_bytes: u64,
-    /// What this user can still write.
-    pub free_bytes: u64,
 }
 
 /// The tables by which people know what they have done.
@@ -122,9 +110,10 @@ pub(super) fn look(job: &Job<'_>, control: Control<'_>, plan: &mut RestorePlan) 
     }
     for files in &plan.files {
         let Some(stage) = &files.stage else { continue };
-        rooms.add(stage.area(), files.part.word(), files.bytes)?;
+        let bytes = room::of_files(files.files, files.bytes);
+        rooms.add(stage.area(), files.part.word(), bytes)?;
         if stage.is_elsewhere()? {
-            rooms.add(&stage.areas.root, files.part.word(), files.bytes)?;
+            rooms.add(&stage.areas.root, files.part.word(), bytes)?;
             checks.add(
                 "copies",
                 Health::Warning,
@@ -138,7 +127,7 @@ pub(super) fn look(job: &Job<'_>, control: Control<'_>, plan: &mut RestorePlan) 
             );
         }
     }
-    plan.room = rooms.0.into_values().collect();
+    plan.room = rooms.into_list();
     for room in &plan.room {
         let found = format!(
             "`{}`: about {} bytes needed beside what is there, {} free",
@@ -457,7 +446,7 @@ impl Checks {
             .map(PathBuf::from)
             .filter(|directory| is_here && directory.is_dir());
         if let Some(directory) = here {
-            return rooms.add(&directory, "database", bytes);
+            return rooms.add(&directory, "database", room::of_database(bytes));
         }
         self.add(
             ROOM,
@@ -468,33 +457,6 @@ impl Checks {
             ),
             Some("See that its disk has room for the old and the new database together."),
         );
-        Ok(())
-    }
-}
-
-/// By device.
-#[derive(Default)]
-struct Rooms(BTreeMap<u64, Room>);
-
-impl Rooms {
-    fn add(&mut self, place: &Path, what: &str, bytes: u64) -> Result<()> {
-        let there = place
-            .ancestors()
-            .find(|path| path.exists())
-            .unwrap_or(Path::new("/"));
-        let stat = rustix::fs::statvfs(there)
-            .io_context(|| format!("cannot ask for the space of `{}`", there.display()))?;
-        let room = self
-            .0
-            .entry(staging::device(there)?)
-            .or_insert_with(|| Room {
-                place: there.to_owned(),
-                needs: Vec::new(),
-                needed_bytes: 0,
-                free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-            });
-        room.needs.push(what.to_owned());
-        room.needed_bytes += bytes;
         Ok(())
     }
 }

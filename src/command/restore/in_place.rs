@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::super::arrival;
 use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose, Record};
 use super::recovery::{self, AtWork};
 use super::states::Expiry;
@@ -25,7 +26,9 @@ use crate::instance::{Instance, status};
 use crate::postgresql::client::{Session, database_error};
 use crate::progress::Progress;
 use crate::repository::Repository;
+use crate::repository::lock::Lock;
 use crate::source::database::read_state;
+use crate::target::database::Change;
 use crate::target::database::standing;
 
 /// Where the state before a restore is.
@@ -150,14 +153,25 @@ pub(super) fn run(
         Some(_) => Some(job.connection()?),
         None => None,
     };
-    let safety_backup = if safety_backup {
+    let may_write = arrival::may_write(repository, instance)?;
+    for note in arrival::notes(repository, instance, job.backup)? {
+        progress.warn(&note);
+    }
+    let has_state = arrival::has_state(instance, &plan);
+    if safety_backup && may_write && !has_state {
+        progress.warn("there is no whole instance here, so no backup of it is taken; what is replaced is kept");
+    }
+    let safety_backup = if safety_backup && may_write && has_state {
         let label = format!("before the restore of {}", job.backup.id.short());
         let (id, _) = take_safety_backup(instance, repository, job.surroundings, label, progress)?;
         Some(id)
     } else {
         None
     };
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "restore")?;
+    // A repository that is only read gets no lease either.
+    let lock = may_write
+        .then(|| repository.lock(LeaseMode::Write, &instance.id, "restore"))
+        .transpose()?;
     let purpose = Purpose::Restore {
         backup: job.backup.id,
     };
@@ -174,7 +188,7 @@ pub(super) fn run(
     let mut restored = Restored::new(&plan);
     let ready = stage(job, &plan, &mut restored, progress)
         .and_then(|()| progress.check())
-        .and_then(|()| lock.check())
+        .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
         .and_then(|()| match (&connection, control.application) {
             (Some(connection), None) => refuse_sessions(instance, connection),
             _ => Ok(()),
@@ -362,6 +376,11 @@ pub(super) fn stage(
         stage.make(instance.owner)?;
         job.fill_directory(files, &stage.areas.staged, restored, progress)?;
         keep_machine_settings(instance, files.part, &stage.areas.staged)?;
+        if job.options.neutralize {
+            let changes = hold_back(files.part, &stage.areas.staged)?;
+            let neutralized = restored.neutralized.get_or_insert_default();
+            neutralized.changes.extend(changes);
+        }
     }
     Ok(())
 }
@@ -370,6 +389,11 @@ pub(super) fn stage(
 /// out; the restored files and it fit together.
 fn settle_status(connection: &Connection, database: &str) -> Result<()> {
     let mut session = Session::open(&connection.application.with_database(database))?;
+    // As the application finds it.
+    session.run(
+        "cannot look for ad_system_info",
+        "SET search_path TO DEFAULT",
+    )?;
     let query = "SELECT pg_catalog.to_regclass('ad_system_info')::text";
     if session
         .value("cannot look for ad_system_info", query)?
@@ -395,29 +419,75 @@ fn settle_status(connection: &Connection, database: &str) -> Result<()> {
 /// The restored properties describe the machine of the backup; this one keeps its own database and
 /// directories.
 fn keep_machine_settings(instance: &Instance, part: Part, staged: &Path) -> Result<()> {
-    let file = match part {
-        Part::Configuration => staged.join(PROPERTIES),
-        Part::Deploy => staged.join("WEB-INF").join(PROPERTIES),
+    let directory = match part {
+        Part::Configuration => staged.to_owned(),
+        Part::Deploy => staged.join("WEB-INF"),
         _ => return Ok(()),
     };
+    // The machine's own names the repository and this instance, the backup's would name another.
+    let own = staged.join(crate::config::FILE_NAME);
+    if part == Part::Configuration && own.exists() {
+        std::fs::remove_file(&own).io_context(|| format!("cannot remove `{}`", own.display()))?;
+    }
+    keep_in(instance, &directory.join(PROPERTIES), |_| true)?;
+    // This one goes before the other where a host has the name of the old one.
+    let stronger = directory.join(format!("{}.{PROPERTIES}", instance.host));
+    keep_in(instance, &stronger, |here| here.is_some())
+}
+
+/// Tells the application not to start background processes, whatever the database says.
+fn hold_back(part: Part, staged: &Path) -> Result<Option<Change>> {
+    let name = match part {
+        Part::Configuration => PROPERTIES.to_owned(),
+        Part::Deploy => format!("WEB-INF/{PROPERTIES}"),
+        _ => return Ok(None),
+    };
+    let file = staged.join(&name);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    add_lines(
+        &file,
+        "Neutralized: a copy runs nothing by itself.",
+        &[("background.policy", "no-execute")],
+    )?;
+    Ok(Some(Change {
+        table: format!("{part}: {name}"),
+        what: "background.policy is no-execute".to_owned(),
+        rows: 1,
+    }))
+}
+
+/// Puts the machine's settings at the end of `file` where they differ; only those that `counts` wants, given what
+/// the file says.
+fn keep_in(instance: &Instance, file: &Path, counts: impl Fn(Option<&str>) -> bool) -> Result<()> {
     if !file.is_file() {
         return Ok(());
     }
-    let restored = Properties::read(&file)?;
+    let restored = Properties::read(file)?;
     let different: Vec<_> = MACHINE_KEYS
         .iter()
         .filter_map(|key| Some((*key, instance.properties.get(key)?)))
-        .filter(|(key, value)| restored.get(key) != Some(value))
+        .filter(|(key, value)| counts(restored.get(key)) && restored.get(key) != Some(value))
         .collect();
     if different.is_empty() {
         return Ok(());
     }
+    add_lines(
+        file,
+        "Kept by the restore: this machine's own settings.",
+        &different,
+    )
+}
+
+/// Puts properties at the end of a file, where they count.
+fn add_lines(file: &Path, why: &str, lines: &[(&str, &str)]) -> Result<()> {
     let context = || format!("cannot write `{}`", file.display());
-    let mut text = std::fs::read(&file).io_context(context)?;
-    text.extend_from_slice(b"\n# Kept by the restore: this machine's own settings.\n");
-    text.extend_from_slice(properties::lines(different.into_iter()).as_bytes());
-    std::fs::write(&file, text).io_context(context)?;
-    std::fs::File::open(&file)
+    let mut text = std::fs::read(file).io_context(context)?;
+    text.extend_from_slice(format!("\n# {why}\n").as_bytes());
+    text.extend_from_slice(properties::lines(lines.iter().copied()).as_bytes());
+    std::fs::write(file, text).io_context(context)?;
+    std::fs::File::open(file)
         .and_then(|open| open.sync_all())
         .io_context(context)
 }

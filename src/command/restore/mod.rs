@@ -18,24 +18,28 @@ use std::time::Duration;
 use chrono::Utc;
 use serde::Serialize;
 
+use super::arrival;
 use super::contents::{file_entries, files_part};
 use super::database::{self, Connection};
 use super::doctor::Check;
 use super::list::BackupSummary;
 use super::surroundings::Surroundings;
+use crate::config::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::ByteString;
 use crate::format::manifest::{DatabasePart, Manifest, Part};
 use crate::instance::Instance;
+use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::reader::Reader;
-use crate::target::database::{DatabasePlan, DatabaseTarget};
+use crate::target::database::{DatabasePlan, DatabaseTarget, Neutralized, neutralize};
 use crate::target::files;
 use crate::tomcat::Application;
 
-pub use checks::{Newer, Room};
+pub use super::room::Room;
+pub use checks::Newer;
 pub use in_place::Replaced;
 pub use staging::Stage;
 use tripwire::Tripwire;
@@ -124,6 +128,8 @@ pub struct RestoreOptions {
     pub only: BTreeSet<Part>,
     /// Of the files only what lies at or below these paths; everything, when empty.
     pub paths: Vec<(Part, ByteString)>,
+    /// Make the copy harmless: nothing runs by itself and nothing is sent.
+    pub neutralize: bool,
 }
 
 /// What a restore would do.
@@ -206,6 +212,8 @@ pub struct Restored {
     pub files_bytes: u64,
     /// What could not be made as it was.
     pub warnings: Vec<String>,
+    /// What was changed to make the copy harmless, if that was asked for.
+    pub neutralized: Option<Neutralized>,
     /// For a restore in place, where the state before it is.
     pub replaced: Option<Replaced>,
 }
@@ -251,6 +259,10 @@ pub fn plan_replacing(
     let mut plan = job.plan()?;
     if plan.in_place {
         checks::look(&job, control, &mut plan)?;
+    }
+    if let (true, Some(instance)) = (plan.in_place, instance) {
+        plan.notes
+            .extend(arrival::notes(repository, instance, backup)?);
     }
     Ok(plan)
 }
@@ -368,6 +380,13 @@ impl Job<'_> {
                 (Destination::InPlace { .. }, part) => in_place::plan(self, part, &mut plan)?,
             }
         }
+        if self.options.neutralize && plan.database.is_none() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "no database is restored that could be neutralized",
+            )
+            .hint("Leave --neutralize out, or restore the database too."));
+        }
         if plan.database.is_none() && plan.files.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "nothing of the backup would be restored").hint(
                 "Check --only against `obbackup ls ID`; the database goes to --to-database, files to --to-directory.",
@@ -432,7 +451,10 @@ impl Job<'_> {
         database.check()?;
         plan.notes.extend(database.skipped.iter().cloned());
         plan.database = Some(PlannedDatabase {
-            name: replaces.map_or_else(|| name.to_owned(), |live| live.name.clone()),
+            name: match &self.options.destination {
+                Destination::InPlace { .. } => self.instance()?.database.name.clone(),
+                Destination::Beside { .. } => name.to_owned(),
+            },
             server: connection.server(),
             tables: database.tables,
             rows: database.rows,
@@ -492,6 +514,7 @@ impl Job<'_> {
         let Some((target, database)) = &plan.target else {
             return Ok(());
         };
+        restored.warnings.extend(database.skipped.iter().cloned());
         let made = target.run(database, self.database_part()?, self.reader, progress)?;
         let before = &self.database_part()?.db_modified;
         if *before != made.db_modified {
@@ -502,8 +525,30 @@ impl Job<'_> {
             ));
         }
         restored.rows = made.rows;
+        if self.options.neutralize {
+            progress.stage("neutralize", None);
+            let done = self.neutralize(&made.database);
+            // A copy that is not harmless must not be there to be started.
+            restored.neutralized = Some(match done {
+                Ok(done) => done,
+                Err(error) => return Err(target.discard(database, error)),
+            });
+        }
         restored.database = Some(made.database);
         Ok(())
+    }
+
+    fn neutralize(&self, database: &str) -> Result<Neutralized> {
+        let address = self.connection()?.application.with_database(database);
+        neutralize(&mut Session::open(&address)?)
+    }
+
+    /// Who stands here for the owner of a part, where the backup is of another machine.
+    fn heir(&self, planned: &PlannedFiles) -> Option<Owner> {
+        let instance = self.instance?;
+        let replaces = matches!(self.options.destination, Destination::InPlace { .. });
+        (replaces && arrival::is_foreign(instance, self.backup))
+            .then(|| arrival::owner_at(instance, &planned.to))?
     }
 
     fn fill_directory(
@@ -518,6 +563,7 @@ impl Job<'_> {
         let selection = (!planned.paths.is_empty()).then_some(planned.paths.as_slice());
         let options = files::RestoreOptions {
             owner: true,
+            heir: self.heir(planned),
             jobs: self.surroundings.jobs,
         };
         let catalog = || Ok(file_entries(self.reader, part));
@@ -540,6 +586,7 @@ impl Restored {
             files: 0,
             files_bytes: 0,
             warnings: Vec::new(),
+            neutralized: None,
             replaced: None,
         }
     }

@@ -9,6 +9,7 @@ mod ddl;
 mod facts;
 mod judge;
 mod large_objects;
+mod neutralize;
 mod plan;
 mod roles;
 mod rows;
@@ -21,6 +22,7 @@ mod table_text;
 use std::path::PathBuf;
 
 pub use facts::is_superuser;
+pub use neutralize::{Change, Neutralized, neutralize};
 pub use plan::DatabasePlan;
 pub use run::RestoredDatabase;
 pub use state::{apply_state, carry_over};

@@ -251,6 +251,7 @@ fn locked(
     lock: &Lock,
     occasion: Option<Occasion>,
 ) -> Result<BackupTaken> {
+    recovery::refuse_unfinished(instance)?;
     let started_at = Utc::now();
     let run = random_id(8)?;
     progress.begin(&run);

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::backup::{self, BackupOptions, BackupTaken, Scheduled};
+use super::restore::states::Expiry;
 use super::surroundings::Surroundings;
 use crate::config::Configuration;
 use crate::config::notify::Event;
@@ -98,7 +99,9 @@ impl<'a> Books<'a> {
     ) -> Result<BackupTaken> {
         let watched = Watched::new(self, progress, place, options.backup_type, None);
         let taken = open().and_then(|repository| {
-            backup::run(self.instance, &repository, options, surroundings, &watched)
+            let taken = backup::run(self.instance, &repository, options, surroundings, &watched)?;
+            self.expire(&repository, surroundings, &watched);
+            Ok(taken)
         });
         let report = watched.report(taken.as_ref());
         self.close(report, &Circumstances::default(), progress);
@@ -118,14 +121,16 @@ impl<'a> Books<'a> {
         let watched = Watched::new(self, progress, run.place, kind, Some(occasion.clone()));
         let (options, surroundings) = (run.options, run.surroundings);
         let taken = open().and_then(|repository| {
-            backup::run_scheduled(
+            let taken = backup::run_scheduled(
                 self.instance,
                 &repository,
                 options,
                 surroundings,
                 &watched,
                 &occasion,
-            )
+            )?;
+            self.expire(&repository, surroundings, &watched);
+            Ok(taken)
         });
         let report = match &taken {
             Err(error) if error.kind() == ErrorKind::Locked => {
@@ -147,6 +152,22 @@ impl<'a> Books<'a> {
         };
         self.close(report, &self.circumstances(run.task), progress);
         taken.map(|_| ())
+    }
+
+    /// What restores have replaced is kept for some days only.
+    fn expire(
+        &self,
+        repository: &Repository,
+        surroundings: &Surroundings,
+        progress: &dyn Progress,
+    ) {
+        let expiry = Expiry {
+            instance: self.instance,
+            repository,
+            surroundings,
+            progress,
+        };
+        expiry.expire_due(self.configuration.restore.keeps_old());
     }
 
     /// A schedule's moment goes by without a run, because `reason` lasted too long.

@@ -256,7 +256,7 @@ fn a_server_that_is_gone_is_waited_for_by_the_next_run() {
             let fits = match outcome {
                 Outcome::PutBack { .. } => at_swap,
                 Outcome::Cleared => !at_swap,
-                Outcome::Done => false,
+                Outcome::Done | Outcome::Lost { .. } => false,
             };
             assert!(fits, "{outcome:?}");
             assert_eq!(small.state(), live);

@@ -88,6 +88,7 @@ impl Cases<'_> {
                 self.cleared += 1;
                 assert_eq!(state, self.before, "{case}");
             }
+            Some(Outcome::Lost { .. }) => panic!("{case}: {recovered:?}"),
             // Killed before it began, or after it had ended.
             None => {
                 self.whole += 1;

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
+use obbackup::command::restore::Control;
 use obbackup::command::restore::states::{self, Expiry, kept_states};
+use obbackup::command::restore::tripwire::Tripwire;
 use obbackup::error::ErrorKind;
 use obbackup::progress::Silent;
+use obbackup::storage::faulty::Fault;
 
 use crate::support::cluster::{Cluster, Options, skipped};
 use crate::support::small::Small;
@@ -170,4 +174,126 @@ fn what_stands_in_the_way_is_said_before_anything_is_done() {
     assert!(format!("{error:?}").contains("pg_hba.conf"), "{error:?}");
     assert!(small.application.calls().len() >= calls);
     fs::write(&file, open).unwrap();
+}
+
+/// Where there is no room for both, the safety backup is the only way back, and it is one.
+#[test]
+fn without_room_the_old_state_is_deleted_first() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(&cluster.config("postgres"), directory.path(), "no_room");
+    let id = small.back_up();
+    small.change("live");
+    let live = small.state();
+    let restored = small.restore_without_room(&id, small.control()).unwrap();
+    let state = small.state();
+    assert!(state.files["openbravo/src/A.java"].contains("backed up"));
+    assert!(!state.files.contains_key("openbravo/stray"));
+    assert!(state.files.contains_key("openbravo/build/A.class"));
+    assert!(small.application.is_up());
+    assert_eq!(small.other_databases(), [""; 0]);
+    assert!(kept_states(&small.sources()).unwrap().is_empty());
+    let way_back = restored.replaced.unwrap().safety_backup.unwrap().to_hex();
+    small
+        .restore_without_room(&way_back, small.control())
+        .unwrap();
+    assert_eq!(small.state(), live);
+
+    // Each effect fails once: either nothing was deleted, or the way back is said, and works.
+    let mut lost = 0;
+    for at in 0.. {
+        let tripwire = Tripwire::at(at, Fault::Before(ErrorKind::Io));
+        let control = Control {
+            tripwire: Some(&tripwire),
+            ..small.control()
+        };
+        let done = small.restore_without_room(&id, control);
+        if tripwire.count() <= at {
+            done.unwrap();
+            assert_eq!(small.state(), state);
+            break;
+        }
+        let Err(error) = done else {
+            // Only tidying failed, which the next run does.
+            small.recover().unwrap();
+            assert_eq!(small.state(), state, "{at}");
+            small.restore(&way_back, small.control()).unwrap();
+            continue;
+        };
+        assert_eq!(small.recover().unwrap(), None, "{at}");
+        if error.kind() == ErrorKind::ActionNeeded {
+            lost += 1;
+            let hint = error.hint_text().unwrap();
+            assert!(
+                hint.contains("--in-place --no-safety-backup"),
+                "{at}: {hint}"
+            );
+            small.restore(&way_back, small.control()).unwrap();
+        }
+        assert_eq!(small.state(), live, "{at}: {error:?}");
+        assert!(small.application.is_up(), "{at}: {error:?}");
+        small.forget_kept();
+    }
+    assert!(lost > 5, "{lost}");
+}
+
+/// The next command of the program itself, whichever it is, finishes what was broken off, and says so.
+#[test]
+fn any_command_finishes_what_was_broken_off() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(
+        &cluster.config("postgres"),
+        directory.path(),
+        "next_command",
+    );
+    let id = small.back_up();
+    small.change("live");
+    let live = small.state();
+    small.restore(&id, small.control()).unwrap();
+    let restored = small.state();
+    small.undo(small.control()).unwrap();
+    let broken_off = |at: u64| {
+        // An error that nothing can be done about any more leaves what a kill leaves.
+        let tripwire = Tripwire::from(at, Fault::Before(ErrorKind::Io));
+        let control = Control {
+            tripwire: Some(&tripwire),
+            ..small.control()
+        };
+        small.restore(&id, control).unwrap_err();
+    };
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_obbackup"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("CATALINA_BASE", directory.path().join("tomcat"))
+            .arg("--instance")
+            .arg(small.sources())
+            .arg("--repository")
+            .arg(directory.path().join("repository"))
+            .args(words)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().is_some_and(|code| code < 10), "{said}");
+        said
+    };
+    for command in [&["list"][..], &["verify"], &["doctor"], &["storage", "df"]] {
+        small.forget_kept();
+        small.change("live");
+        broken_off(12);
+        let said = run(command);
+        assert!(said.contains("is finished now"), "{command:?}: {said}");
+        assert_eq!(small.state(), restored, "{command:?}");
+        assert!(!run(command).contains("broken off"), "{command:?}");
+    }
+    small.change("live");
+    broken_off(3);
+    let said = run(&["backup"]);
+    assert!(said.contains("is reversed now"), "{said}");
+    assert_eq!(small.state(), live);
 }

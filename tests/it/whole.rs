@@ -148,7 +148,13 @@ fn lose_and_restore(world: &World, rows: &Rows) {
             before,
             "{copy}"
         );
-        // What the restore keeps aside is not part of the comparison.
+        // What the restore keeps aside is not part of the comparison, nor what is remembered of the instance.
+        if fs::remove_dir_all(kept.join(copy).join(".obbackup")).is_ok() {
+            fs::File::open(kept.join(copy))
+                .unwrap()
+                .set_modified(before)
+                .unwrap();
+        }
         if fs::rename(live.join(".obbackup"), world.path(&format!("{copy}-old"))).is_ok() {
             fs::File::open(live).unwrap().set_modified(before).unwrap();
         }

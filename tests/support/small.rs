@@ -238,10 +238,26 @@ impl Small {
         control: Control<'_>,
         progress: &dyn Progress,
     ) -> Result<Restored> {
+        self.restore_as(id, true, control, progress)
+    }
+
+    /// Restores where there is no room to keep the old state, with the backup that is the only way back.
+    pub fn restore_without_room(&self, id: &str, control: Control<'_>) -> Result<Restored> {
+        self.restore_as(id, false, control, &Silent)
+    }
+
+    fn restore_as(
+        &self,
+        id: &str,
+        keeps_old: bool,
+        control: Control<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Restored> {
         let repository = self.repository();
         let options = RestoreOptions {
             destination: Destination::InPlace {
-                safety_backup: false,
+                safety_backup: !keeps_old,
+                keeps_old,
             },
             only: std::collections::BTreeSet::new(),
             paths: Vec::new(),

@@ -357,6 +357,11 @@ pub struct Restore {
     #[arg(long, conflicts_with = "path")]
     pub neutralize: bool,
 
+    /// For want of room, delete the old state before the new one is complete: the safety backup is then the
+    /// only way back
+    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
+    pub in_place: bool,
+
     /// Do not take a backup of the present state before it is replaced
     #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
     pub no_safety_backup: bool,
@@ -534,6 +539,7 @@ mod tests {
             "restore",
             "restore latest --no-safety-backup --to-database x",
             "undo latest",
+            "restore latest --in-place --to-database x",
             "restore latest --detach",
             "restore latest --to-database x --yes --detach",
             "-q -v list",

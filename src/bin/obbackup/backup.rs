@@ -2,15 +2,12 @@
 
 use std::fmt::Write as _;
 
-use chrono::Utc;
 use comfy_table::Cell;
 
 use obbackup::command::backup::{self, BackupOptions, BackupPlan};
-use obbackup::command::restore::states::{self, Expiry};
+use obbackup::command::restore::states::Expiry;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
-use obbackup::instance::Instance;
-use obbackup::repository::Repository;
 
 use crate::Outcome;
 use crate::arguments::Backup;
@@ -39,11 +36,21 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let place = session.repository_choice()?.url;
     let books = session.books(&instance, &configuration);
     let open = || session.repository();
-    let taken = session.work(|progress| match &books {
-        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
-        None => backup::run(&instance, &open()?, &options, &surroundings, progress),
+    let taken = session.work(|progress| {
+        if let Some(books) = &books {
+            return books.back_up(&place, open, &options, &surroundings, progress);
+        }
+        let repository = open()?;
+        let taken = backup::run(&instance, &repository, &options, &surroundings, progress)?;
+        Expiry {
+            instance: &instance,
+            repository: &repository,
+            surroundings: &surroundings,
+            progress,
+        }
+        .expire_due(configuration.restore.keeps_old());
+        Ok(taken)
     })?;
-    expire(session, &instance, &session.repository()?)?;
     session.output.show(&taken, |_| {
         // The warnings stand on standard error already.
         let mut summary = taken.summary.clone();
@@ -54,33 +61,6 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         Status::Good => Outcome::Good,
         Status::Partial => Outcome::But(ErrorKind::Partial),
     })
-}
-
-/// Old states whose time is over go after a backup that was good; that they cannot makes it no worse.
-fn expire(session: &Session, instance: &Instance, repository: &Repository) -> Result<()> {
-    let limit = Utc::now() - session.restore_section()?.keeps_old();
-    let surroundings = session.surroundings()?;
-    let expired = session.work_unseen(|progress| {
-        let expiry = Expiry {
-            instance,
-            repository,
-            surroundings: &surroundings,
-            progress,
-        };
-        states::expire(&expiry, limit)
-    });
-    match expired {
-        Ok(expired) => {
-            for state in expired {
-                session.warn(&format!(
-                    "the state that {} kept has expired and was removed",
-                    state.run
-                ));
-            }
-        }
-        Err(error) => session.warn(&format!("old states could not be removed: {error}")),
-    }
-    Ok(())
 }
 
 fn plan_text(output: &Output, plan: &BackupPlan) -> String {

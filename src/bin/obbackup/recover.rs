@@ -40,6 +40,7 @@ fn recover(session: &Session) -> Result<()> {
             journal::Outcome::Done => Verdict::Restored,
             journal::Outcome::PutBack { .. } => Verdict::PutBack,
             journal::Outcome::Cleared => Verdict::NothingChanged,
+            journal::Outcome::Lost { .. } => Verdict::ActionNeeded,
         };
         Place::of(&instance).settle(Outcome::recovered(verdict, &recovered.message))?;
         session.warn(&recovered.message);

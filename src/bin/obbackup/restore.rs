@@ -66,8 +66,13 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
             .map(|instance| instance.name.as_str())
             .unwrap_or_default();
         let question = format!(
-            "{}\nThis replaces what is live; the old state is kept. Type the instance's name, {}, to go on: ",
+            "{}\nThis {}. Type the instance's name, {}, to go on: ",
             plan_text(&session.output, &plan),
+            if plan.keeps_old {
+                "replaces what is live; the old state is kept"
+            } else {
+                "DELETES what is live; only the safety backup will hold it"
+            },
             safe(name)
         );
         session.confirm(&question, name)?;
@@ -139,6 +144,7 @@ fn options(arguments: &Restore) -> Result<RestoreOptions> {
     } else {
         Destination::InPlace {
             safety_backup: !arguments.no_safety_backup,
+            keeps_old: !arguments.in_place,
         }
     };
     Ok(RestoreOptions {
@@ -305,5 +311,10 @@ pub fn kept_fields(replaced: &Replaced, fields: &mut Vec<(&str, String)>) {
     if let Some(id) = &replaced.safety_backup {
         fields.push(("Safety backup", id.short()));
     }
-    fields.push(("To go back", "obbackup undo".to_owned()));
+    let keeps = replaced.database.is_some() || !replaced.directories.is_empty();
+    let back = match &replaced.safety_backup {
+        Some(id) if !keeps => format!("obbackup restore {} --in-place", id.short()),
+        _ => "obbackup undo".to_owned(),
+    };
+    fields.push(("To go back", back));
 }

@@ -84,8 +84,19 @@ pub(super) fn look(job: &Job<'_>, control: Control<'_>, plan: &mut RestorePlan) 
             checks.rights(&mut session, live)?;
             checks.sessions(&mut session, live, control)?;
             checks.prepared(&mut session, live)?;
-            checks.replication(&mut session, &connection, live)?;
-            plan.newer = newer(&connection, job.manifest().started_at)?;
+            checks.replication(&mut session, live)?;
+            let looked = publications(&connection)
+                .and_then(|found| Ok((found, newer(&connection, job.manifest().started_at)?)));
+            match looked {
+                Ok((found, newer)) => {
+                    checks.publications(found);
+                    plan.newer = newer;
+                }
+                // It may be what the restore is to mend.
+                Err(error) => checks
+                    .0
+                    .push(Check::failed("live database", &error).tolerated()),
+            }
         }
         let bytes = plan.database.as_ref().map_or(0, |database| database.bytes);
         checks.archiving(&mut session, bytes)?;
@@ -124,9 +135,12 @@ pub(super) fn look(job: &Job<'_>, control: Control<'_>, plan: &mut RestorePlan) 
             room.needed_bytes,
             room.free_bytes
         );
-        if room.needed_bytes > room.free_bytes {
-            let remedy = "Free room there.";
+        if room.needed_bytes > room.free_bytes && plan.keeps_old {
+            let remedy = "Free room there, or give up the old state with --in-place.";
             checks.add(ROOM, Health::Failure, found, Some(remedy));
+        } else if room.needed_bytes > room.free_bytes {
+            let remedy = "What is deleted first has to make up for that.";
+            checks.add(ROOM, Health::Warning, found, Some(remedy));
         } else {
             checks.add(ROOM, Health::Ok, found, None);
         }
@@ -316,12 +330,7 @@ impl Checks {
         Ok(())
     }
 
-    fn replication(
-        &mut self,
-        session: &mut Session,
-        connection: &Connection,
-        live: &str,
-    ) -> Result<()> {
+    fn replication(&mut self, session: &mut Session, live: &str) -> Result<()> {
         let query = |session: &mut Session, sql: &str| -> Result<Vec<String>> {
             let rows = session
                 .client
@@ -362,10 +371,10 @@ impl Checks {
                 Some("Disable them before, and create them in the restored database."),
             );
         }
-        let publications = Session::open(&connection.application)?.value(
-            WHAT,
-            "SELECT string_agg(pubname::text, ', ') FROM pg_catalog.pg_publication",
-        )?;
+        Ok(())
+    }
+
+    fn publications(&mut self, publications: Option<String>) {
         if let Some(publications) = publications {
             self.add(
                 "replication",
@@ -374,7 +383,6 @@ impl Checks {
                 Some("Refresh the subscriptions after the restore."),
             );
         }
-        Ok(())
     }
 
     fn archiving(&mut self, session: &mut Session, bytes: u64) -> Result<()> {
@@ -451,6 +459,13 @@ impl Checks {
         );
         Ok(())
     }
+}
+
+fn publications(connection: &Connection) -> Result<Option<String>> {
+    Session::open(&connection.application)?.value(
+        WHAT,
+        "SELECT string_agg(pubname::text, ', ') FROM pg_catalog.pg_publication",
+    )
 }
 
 /// What people did since the backup, by the application's own clock: its columns have no time zone.

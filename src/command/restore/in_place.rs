@@ -163,7 +163,8 @@ pub(super) fn run(
     }
     let safety_backup = if safety_backup && may_write && has_state {
         let label = format!("before the restore of {}", job.backup.id.short());
-        take_safety_backup(instance, repository, job.surroundings, label, progress)?
+        let (id, _) = take_safety_backup(instance, repository, job.surroundings, label, progress)?;
+        Some(id)
     } else {
         None
     };
@@ -244,7 +245,7 @@ fn plan_with_room(
     }
 }
 
-fn header(
+pub(super) fn header(
     run: &str,
     purpose: Purpose,
     safety_backup: Option<BackupId>,
@@ -296,7 +297,7 @@ pub(super) fn take_safety_backup(
     surroundings: &Surroundings,
     label: String,
     progress: &dyn Progress,
-) -> Result<Option<BackupId>> {
+) -> Result<(BackupId, Status)> {
     progress.stage("safety backup", None);
     let options = BackupOptions {
         backup_type: BackupType::Automated,
@@ -315,7 +316,7 @@ pub(super) fn take_safety_backup(
     if taken.summary.status == Status::Partial {
         progress.warn("the backup of the present state is partial");
     }
-    Ok(Some(taken.summary.id))
+    Ok((taken.summary.id, taken.summary.status))
 }
 
 /// Somebody who works on while the database is replaced would lose what he does.
@@ -356,7 +357,7 @@ pub(super) fn refuse_sessions(instance: &Instance, connection: &Connection) -> R
 }
 
 /// Everything new, complete and on the device, beside the old.
-fn stage(
+pub(super) fn stage(
     job: &Job<'_>,
     plan: &RestorePlan,
     restored: &mut Restored,

@@ -106,6 +106,8 @@ pub struct DatabaseNames {
 pub enum Record {
     /// The first one.
     Begun(Header),
+    /// The old state is about to be deleted, for want of room: there is no way back but its backup.
+    Deleting,
     /// Everything new is complete and verified. From here on live things change.
     Swapping {
         /// The live database, by the number that a change of name leaves.
@@ -171,6 +173,11 @@ pub enum Outcome {
     },
     /// It was broken off before anything live was touched.
     Cleared,
+    /// The old state had been deleted for want of room, and the new one is not live.
+    Lost {
+        /// For people.
+        because: String,
+    },
 }
 
 /// A journal, open for more records.

@@ -9,6 +9,7 @@ pub mod states;
 mod steps;
 pub mod tripwire;
 pub mod undo;
+mod without_room;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,9 @@ pub enum Destination {
     InPlace {
         /// Take a backup of the present state before.
         safety_backup: bool,
+        /// Whether the old state is kept; else, for want of room, it is deleted before the new one is
+        /// complete, and the safety backup is the only way back.
+        keeps_old: bool,
     },
 }
 
@@ -135,6 +139,8 @@ pub struct RestorePlan {
     pub backup: BackupSummary,
     /// Whether the instance is replaced.
     pub in_place: bool,
+    /// Whether the old state is kept.
+    pub keeps_old: bool,
     /// The database, unless it is left out.
     pub database: Option<PlannedDatabase>,
     /// The directories.
@@ -307,7 +313,11 @@ pub fn replace(
             let plan = job.plan()?;
             job.beside(&plan, progress)
         }
-        Destination::InPlace { safety_backup } => {
+        Destination::InPlace {
+            safety_backup,
+            keeps_old: false,
+        } => without_room::run(&job, repository, *safety_backup, control, progress),
+        Destination::InPlace { safety_backup, .. } => {
             in_place::run(&job, repository, *safety_backup, control, progress)
         }
     }
@@ -324,6 +334,13 @@ impl Job<'_> {
         let mut plan = RestorePlan {
             backup: BackupSummary::from(self.backup),
             in_place,
+            keeps_old: !matches!(
+                self.options.destination,
+                Destination::InPlace {
+                    keeps_old: false,
+                    ..
+                }
+            ),
             database: None,
             files: Vec::new(),
             notes: Vec::new(),
@@ -337,6 +354,13 @@ impl Job<'_> {
                 self.backup.id.short()
             ),
         };
+        if !plan.keeps_old {
+            plan.notes.push(
+                "the old state is deleted before the new one is complete: from then on the safety backup is the \
+                 only way back, and the application is down until the restore is done"
+                    .to_owned(),
+            );
+        }
         if self.manifest().status == crate::format::manifest::Status::Partial {
             plan.notes
                 .push("the backup is partial: its warnings name what is missing".to_owned());

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::journal::{Header, Journal, Outcome, Purpose, Record};
 use super::steps::Steps;
-use super::{Control, Steady, staging, states};
+use super::{Control, Steady, staging, states, without_room};
 use crate::command::OWN_DIRECTORY;
 use crate::command::database;
 use crate::command::surroundings::Surroundings;
@@ -146,6 +146,7 @@ pub(super) fn recover_held(
     let failed = match ended {
         Ok(()) => None,
         Err(Way::Back(error)) => Some(steps.backward(&error)),
+        Err(Way::Lost(error)) => return Err(without_room::lost(steps, &error)),
         Err(Way::Stays(error)) => return Err(error.context(header.describe())),
     };
     let outcome = Journal::open(&directory)?
@@ -174,6 +175,8 @@ enum Way {
     Back(Error),
     /// Nothing was changed, and nothing can be now.
     Stays(Error),
+    /// There is nothing to put back.
+    Lost(Error),
 }
 
 fn go_on(steps: &mut Steps<'_>) -> std::result::Result<(), Way> {
@@ -182,6 +185,15 @@ fn go_on(steps: &mut Steps<'_>) -> std::result::Result<(), Way> {
         .records()
         .iter()
         .any(|record| matches!(record, Record::Swapping { .. }));
+    if steps.journal.has(&Record::Deleting) {
+        if !began {
+            return Err(Way::Lost(Error::new(
+                ErrorKind::ActionNeeded,
+                "it was broken off before the new state was complete",
+            )));
+        }
+        return steps.forward().map_err(Way::Lost);
+    }
     if !began {
         return steps
             .clear()
@@ -237,6 +249,7 @@ fn message(header: &Header, outcome: &Outcome) -> String {
         Outcome::PutBack { because, .. } => format!(
             "{what} had been broken off and is reversed now: the state before it is live ({because})"
         ),
+        Outcome::Lost { because } => format!("{what} had been broken off and failed: {because}"),
         Outcome::Cleared => format!(
             "{what} had been broken off before anything live was touched; what it had staged is cleared away"
         ),

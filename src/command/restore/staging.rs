@@ -122,6 +122,17 @@ impl Stage {
         Fate::Replace
     }
 
+    /// Deletes what a restore would replace.
+    pub(super) fn delete_live(&self) -> Result<()> {
+        let exchange = self.survey()?;
+        self.areas.prepare(&exchange)?;
+        let mut no_copy = |_| Ok(());
+        for entry in &exchange.entries {
+            self.areas.advance(entry, None, &mut no_copy)?;
+        }
+        remove_all(&self.areas.old)
+    }
+
     /// Takes away what was staged, and the areas as far as nothing is in them.
     pub(super) fn remove_staged(&self) -> Result<()> {
         remove_all(&self.areas.staged)?;

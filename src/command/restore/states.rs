@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::journal::{self, Journal, Outcome, Purpose, Record};
@@ -14,7 +14,7 @@ use crate::command::OWN_DIRECTORY;
 use crate::command::backup::{self, BackupOptions};
 use crate::command::database;
 use crate::command::surroundings::Surroundings;
-use crate::error::{IoContext, Result};
+use crate::error::{ErrorKind, IoContext, Result};
 use crate::format::manifest::{BackupId, BackupType, Part};
 use crate::instance::Instance;
 use crate::progress::Progress;
@@ -83,6 +83,26 @@ pub fn expire(expiry: &Expiry<'_>, limit: DateTime<Utc>) -> Result<Vec<KeptState
 }
 
 impl Expiry<'_> {
+    /// After a backup: removes every state that has been kept for longer than `keeps_old`. That one cannot be
+    /// removed is worth saying, and makes the backup no worse.
+    pub fn expire_due(&self, keeps_old: TimeDelta) {
+        match expire(self, Utc::now() - keeps_old) {
+            Ok(expired) => {
+                for state in expired {
+                    self.progress.warn(&format!(
+                        "the state that {} kept has expired and was removed",
+                        state.run
+                    ));
+                }
+            }
+            // Somebody restores just now.
+            Err(error) if error.kind() == ErrorKind::Locked => {}
+            Err(error) => self
+                .progress
+                .warn(&format!("old states could not be removed: {error}")),
+        }
+    }
+
     /// Removes the state that has been kept longest, if there is one.
     pub(super) fn remove_oldest(&self) -> Result<Option<KeptState>> {
         let own = self.instance.source_path.join(OWN_DIRECTORY);
@@ -173,7 +193,7 @@ impl Expiry<'_> {
 }
 
 fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
-    if journal.has(&Record::Expiring) {
+    if journal.has(&Record::Expiring) || journal.has(&Record::Deleting) {
         return Ok(None);
     }
     let header = journal.header()?;

@@ -16,6 +16,7 @@ use super::staging::{self, Stage};
 use super::{Control, Steady, states};
 use crate::command::database::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::instance::Instance;
 use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::target::database::{carry_over, standing};
@@ -144,6 +145,24 @@ impl Steps<'_> {
             self.effect("forget", |_| states::forget(&undone))?;
         }
         self.end(Outcome::Done)
+    }
+
+    /// Deletes what is live: the database, and of the files what a restore replaces.
+    pub(super) fn delete_old(&mut self, instance: &Instance) -> Result<()> {
+        let header = self.journal.header()?.clone();
+        self.progress.stage("deleting the old state", None);
+        if let Some(names) = &header.database {
+            self.effect("drop old", |steps| {
+                steps.ask(|session| standing::drop(session, &names.live))
+            })?;
+        }
+        for stage in &header.files {
+            self.effect("delete old", |_| {
+                stage.make(instance.owner)?;
+                stage.delete_live()
+            })?;
+        }
+        Ok(())
     }
 
     /// Puts everything back and says how that went: an error of kind `RolledBack` where all is as it was,
@@ -359,7 +378,7 @@ impl Steps<'_> {
         }
     }
 
-    fn stop(&self) -> Result<()> {
+    pub(super) fn stop(&self) -> Result<()> {
         match self.control.application {
             Some(application) if application.is_running()? => {
                 self.effect("stop", |steps| application.stop(steps.progress))
@@ -368,7 +387,7 @@ impl Steps<'_> {
         }
     }
 
-    fn start(&self) -> Result<()> {
+    pub(super) fn start(&self) -> Result<()> {
         match self.control.application {
             Some(application) if !application.is_running()? => {
                 self.effect("start", |steps| application.start(steps.progress))
@@ -456,7 +475,7 @@ impl Steps<'_> {
         })
     }
 
-    fn record(&mut self, record: Record) -> Result<()> {
+    pub(super) fn record(&mut self, record: Record) -> Result<()> {
         match self.control.tripwire {
             Some(tripwire) => tripwire.around("record", || self.journal.append(record)),
             None => self.journal.append(record),

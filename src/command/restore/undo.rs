@@ -137,8 +137,9 @@ pub fn run(
     let mut safety_backup = None;
     if let Some(repository) = repository {
         let label = format!("before the undo of {}", of.run);
-        safety_backup =
+        let (id, _) =
             in_place::take_safety_backup(instance, repository, surroundings, label, progress)?;
+        safety_backup = Some(id);
     }
     let lock = repository
         .map(|repository| repository.lock(LeaseMode::Write, &instance.id, "undo"))

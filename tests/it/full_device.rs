@@ -95,6 +95,7 @@ fn on_a_full_device_backups_can_be_deleted_and_pruned() {
         sound(&repository, options);
 
         // Full once more, and now what is forgotten is pruned.
+        storage.release_reserve().unwrap();
         {
             let lock = repository
                 .lock(LeaseMode::Write, "instance", "forget")
@@ -102,6 +103,7 @@ fn on_a_full_device_backups_can_be_deleted_and_pruned() {
             let backup = repository.resolve(&second.to_hex(), None).unwrap();
             repository.delete_backup(&backup, &lock).unwrap();
         }
+        storage.hold_reserve().unwrap();
         device.fill();
         let how = prune::options(&RetentionSection::default(), Some(TimeDelta::zero()));
         let pruned = prune::run(None, &repository, &how, &Silent).unwrap();

@@ -135,6 +135,8 @@ fn whatever_a_build_does_the_instance_ends_as_it_should() {
     let mut client = guarded.world.cluster.connect("guarded");
     let status: String = client.query_one(STATUS, &[]).unwrap().get(0);
     assert_ne!(status, "RB12");
+    // A restore in place wants nobody connected.
+    drop(client);
 
     // One that is interrupted: the signal goes to it, and the guard judges.
     guarded.reset();

@@ -13,7 +13,7 @@ fn content(night: u32) -> Vec<u8> {
     (0..300_000_u32)
         .flat_map(|index| {
             let seed = if index < 150_000 { 7 } else { night };
-            index.wrapping_mul(2_654_435_761 ^ seed).to_le_bytes()
+            index.wrapping_mul(0x9e37_79b1 ^ seed).to_le_bytes()
         })
         .collect()
 }

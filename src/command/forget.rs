@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::list::BackupSummary;
+use super::tenant;
 use crate::config::retention::{KeepRules, RetentionSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
@@ -175,6 +176,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Forgotten> {
     let started_at = Utc::now();
+    repository.check_tenure(tenant(instance))?;
     repository.storage().release_reserve()?;
     let lock = repository.lock(LeaseMode::Write, &instance.id, "forget")?;
     progress.stage("forget", None);

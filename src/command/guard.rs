@@ -156,6 +156,7 @@ pub fn put_back(
         },
         only: PARTS.into_iter().filter(there).collect(),
         paths: Vec::new(),
+        neutralize: false,
     };
     restore::run(
         Some(instance),

@@ -182,6 +182,7 @@ mod tests {
             parent: (!first).then_some(id),
             run: String::new(),
             instance: InstanceIdentity {
+                holder: None,
                 id: "one".to_owned(),
                 name: String::new(),
                 host: String::new(),

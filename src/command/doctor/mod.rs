@@ -10,6 +10,8 @@ mod database;
 mod instance;
 mod repository;
 mod space;
+mod states;
+mod tomcat;
 
 use serde::Serialize;
 
@@ -18,6 +20,7 @@ use crate::config::Configuration;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::repository::Repository;
+use crate::tomcat::Tomcat;
 
 /// What is looked at.
 pub struct Examined<'a> {
@@ -29,6 +32,8 @@ pub struct Examined<'a> {
     pub surroundings: &'a Surroundings,
     /// The repository, or why it cannot be opened.
     pub repository: Result<Repository>,
+    /// The application's server, as far as anything tells of one.
+    pub tomcat: Result<Option<Tomcat>>,
 }
 
 /// Every subject, in the order in which a backup needs it. One whose ground is missing (no repository, no
@@ -37,6 +42,8 @@ const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
     configuration::checks,
     database::checks,
+    tomcat::checks,
+    states::checks,
     repository::checks,
     space::checks,
     clock::checks,

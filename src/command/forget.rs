@@ -74,18 +74,6 @@ pub struct Forgotten {
     pub notes: Vec<String>,
 }
 
-/// Which schedule a run was of: a part of its record.
-#[derive(Deserialize)]
-struct RunOfSchedule {
-    #[serde(default)]
-    occasion: Option<Occasion>,
-}
-
-#[derive(Deserialize)]
-struct Occasion {
-    schedule: String,
-}
-
 /// What a test restore found: a part of its mark.
 #[derive(Deserialize)]
 struct DrillMark {
@@ -125,7 +113,7 @@ pub fn plan(
         .collect();
     let other_instances = (all - backups.len()) as u64;
     let pins = repository.pins()?;
-    let drilled = drilled(repository)?;
+    let drills = drills(repository)?;
     let mut schedules = Vec::new();
     let mut candidates = Vec::new();
     for backup in &backups {
@@ -137,7 +125,7 @@ pub fn plan(
             is_good: backup.manifest.status == Status::Good,
             has_database: backup.manifest.database.is_some(),
             is_pinned: pins.is_pinned(backup),
-            is_drilled: drilled.contains(&backup.id),
+            is_drilled: drills.get(&backup.id).is_some_and(|(_, passed)| *passed),
         });
         schedules.push(schedule);
     }
@@ -233,8 +221,8 @@ pub fn run(
     })
 }
 
-/// Backups that the last test restore of them proved.
-fn drilled(repository: &Repository) -> Result<HashSet<BackupId>> {
+/// Of every backup that was restored for trial, when that was last done and whether it passed.
+pub(super) fn drills(repository: &Repository) -> Result<HashMap<BackupId, (DateTime<Utc>, bool)>> {
     let mut last: HashMap<BackupId, (DateTime<Utc>, bool)> = HashMap::new();
     for object in repository.storage().list(path::MARKS)? {
         let Some((backup, "drill")) = path::parse_mark(&object.path) else {
@@ -250,8 +238,7 @@ fn drilled(repository: &Repository) -> Result<HashSet<BackupId>> {
             *known = (mark.at, passed);
         }
     }
-    let passed = last.into_iter().filter(|(_, (_, passed))| *passed);
-    Ok(passed.map(|(id, _)| id).collect())
+    Ok(last)
 }
 
 /// The schedule that took the backup, as the record of its run says.
@@ -261,7 +248,7 @@ fn schedule_of(repository: &Repository, backup: &Backup) -> Result<Option<String
     }
     let path = path::run(backup.manifest.started_at, &backup.manifest.run);
     match repository.storage().read(&path) {
-        Ok(bytes) => Ok(sealed::unseal::<RunOfSchedule>(&bytes)
+        Ok(bytes) => Ok(sealed::unseal::<Run>(&bytes)
             .ok()
             .and_then(|run| run.occasion)
             .map(|occasion| occasion.schedule)),

@@ -142,6 +142,8 @@ fn every_command_has_help_with_an_example() {
         "prune",
         "pin",
         "unpin",
+        "metrics",
+        "guard",
         "delete",
         "doctor",
         "storage",

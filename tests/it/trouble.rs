@@ -132,7 +132,7 @@ fn a_full_device_ends_with_its_code_and_costs_nothing() {
     let repository = repository.to_str().unwrap();
     let made = world.output(&["init", "--repository", repository]);
     assert!(made.status.success(), "{}", errors(&made));
-    world.refused(&["backup"], 13, &["No space left", "hint:"]);
+    world.refused(&["backup"], 13, &["left for backups", "hint:"]);
     let sound = world.json(&["verify", "--read-data"]);
     let findings = sound["findings"].as_array().unwrap();
     assert!(

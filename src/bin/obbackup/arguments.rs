@@ -118,6 +118,8 @@ pub enum Command {
     #[command(subcommand)]
     Notify(crate::notify::Notify),
     Log(crate::log::Log),
+    Metrics(crate::metrics::Metrics),
+    Guard(crate::guard::Guard),
     Completions(Completions),
     Man(Man),
 }

@@ -1,23 +1,93 @@
 //! Ctrl-C: the first asks the work to stop where that is safe, the second ends the program.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use rustix::process::Signal;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{SigId, flag, low_level};
 
 use obbackup::error::{ErrorKind, IoContext, Result};
 
 /// A flag that SIGINT and SIGTERM set. To be called only for work that looks at it: whatever does not
 /// is better ended by the signal itself.
 pub fn cancel_flag() -> Result<Arc<AtomicBool>> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    let status = i32::from(ErrorKind::Cancelled.exit_code());
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the one that ends the program must see the flag of the signal before.
-        flag::register_conditional_shutdown(signal, status, Arc::clone(&cancel))
-            .and_then(|_| flag::register(signal, Arc::clone(&cancel)))
-            .io_context(|| "cannot listen to signals".to_owned())?;
+    let mut listening = Listening::begin()?;
+    // For the rest of the program's life.
+    listening.ids.clear();
+    Ok(listening.flag())
+}
+
+/// The same for a part of the program's life.
+pub struct Listening {
+    flag: Arc<AtomicBool>,
+    ids: Vec<SigId>,
+}
+
+impl Listening {
+    pub fn begin() -> Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let status = i32::from(ErrorKind::Cancelled.exit_code());
+        let mut ids = Vec::new();
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the one that ends the program must see the flag of the signal before.
+            let ends = flag::register_conditional_shutdown(signal, status, Arc::clone(&flag));
+            ids.push(ends.io_context(failed)?);
+            ids.push(flag::register(signal, Arc::clone(&flag)).io_context(failed)?);
+        }
+        Ok(Self { flag, ids })
     }
-    Ok(cancel)
+
+    /// Set by the first signal.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        for id in self.ids.drain(..) {
+            low_level::unregister(id);
+        }
+    }
+}
+
+/// Signals that are taken note of, and end nothing.
+pub struct Signals(Vec<(Signal, Arc<AtomicBool>, SigId)>);
+
+impl Signals {
+    pub fn begin() -> Result<Self> {
+        let mut signals = Vec::new();
+        for (number, signal) in [
+            (SIGINT, Signal::INT),
+            (SIGTERM, Signal::TERM),
+            (SIGHUP, Signal::HUP),
+        ] {
+            let seen = Arc::new(AtomicBool::new(false));
+            let id = flag::register(number, Arc::clone(&seen)).io_context(failed)?;
+            signals.push((signal, seen, id));
+        }
+        Ok(Self(signals))
+    }
+
+    /// Those that came since the last call.
+    pub fn take(&self) -> Vec<Signal> {
+        let came = self
+            .0
+            .iter()
+            .filter(|(_, seen, _)| seen.swap(false, Ordering::Relaxed));
+        came.map(|(signal, ..)| *signal).collect()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (_, _, id) in &self.0 {
+            low_level::unregister(*id);
+        }
+    }
+}
+
+fn failed() -> String {
+    "cannot listen to signals".to_owned()
 }

@@ -9,12 +9,14 @@ mod doctor;
 mod drill;
 mod failure;
 mod forget;
+mod guard;
 mod init;
 mod interrupt;
 mod job;
 mod list;
 mod log;
 mod manual;
+mod metrics;
 mod notify;
 mod output;
 mod pin;
@@ -45,6 +47,8 @@ enum Outcome {
     Good,
     /// What was done has the exit code of this kind.
     But(ErrorKind),
+    /// A command that was run for somebody ended with this code.
+    Code(u8),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
     let json = arguments.global.json;
     match run(arguments) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Code(code)) => ExitCode::from(code),
         Ok(Outcome::But(kind)) => ExitCode::from(kind.exit_code()),
         Err(error) => {
             failure::report(&error, json);
@@ -88,6 +93,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Schedule(arguments) => schedule::run(&session, arguments),
         Command::Notify(arguments) => notify::run(&session, &arguments),
         Command::Log(arguments) => log::run(&session, &arguments),
+        Command::Metrics(arguments) => metrics::run(&session, &arguments),
+        Command::Guard(arguments) => guard::run(&session, &arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     }

@@ -246,7 +246,16 @@ impl Session {
 
     /// Runs long work: shows its progress, and lets Ctrl-C stop it.
     pub fn work<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
-        let terminal = self.terminal(interrupt::cancel_flag()?);
+        self.work_until(interrupt::cancel_flag()?, work)
+    }
+
+    /// The same, until `cancel` is set.
+    pub fn work_until<T>(
+        &self,
+        cancel: std::sync::Arc<std::sync::atomic::AtomicBool>,
+        work: impl FnOnce(&dyn Progress) -> Result<T>,
+    ) -> Result<T> {
+        let terminal = self.terminal(cancel);
         let result = work(&terminal);
         if result.is_ok() {
             terminal.finish();

@@ -3,7 +3,10 @@
 use chrono::Utc;
 
 use super::{Check, Examined};
+use crate::command::forget::drills;
 use crate::format::manifest::Status;
+use crate::repository::Repository;
+use crate::repository::backups::Backup;
 
 /// A last good backup that is older than this many days deserves a warning.
 const OLD_BACKUP_DAYS: i64 = 2;
@@ -43,5 +46,28 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
             }
         }
     });
+    checks.extend(drill(examined, repository, &found.backups));
     checks
+}
+
+/// Whether a restore was ever tried.
+fn drill(examined: &Examined<'_>, repository: &Repository, backups: &[Backup]) -> Option<Check> {
+    const NAME: &str = "last drill";
+    let drills = match drills(repository) {
+        Ok(drills) => drills,
+        Err(error) => return Some(Check::failed(NAME, &error)),
+    };
+    let own = backups
+        .iter()
+        .filter(|backup| backup.manifest.instance.id == examined.instance.id);
+    let (at, passed) = own
+        .filter_map(|backup| drills.get(&backup.id))
+        .max_by_key(|(at, _)| *at)?;
+    let found = crate::format::age(Utc::now(), *at);
+    Some(if *passed {
+        Check::ok(NAME, format!("passed {found}"))
+    } else {
+        Check::failure(NAME, format!("failed {found}"))
+            .remedy("Look at what it found: `obbackup verify --read-data`.")
+    })
 }

@@ -1,6 +1,7 @@
 //! E-mail by SMTP.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,7 +104,17 @@ fn explain(
     error: &lettre::transport::smtp::Error,
     timeout: Duration,
 ) -> Error {
-    if error.is_timeout() {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes: Vec<_> = causes.collect();
+    // A socket whose time is up says that it would block.
+    let is_late = |cause: &&(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(
+            io,
+            Some(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+        )
+    };
+    if causes.iter().any(is_late) {
         return timed_out(timeout);
     }
     // Authentication required, failed, or too weak: RFC 4954.
@@ -118,13 +129,10 @@ fn explain(
         "Check host, port and security of the notifier, and that the server can be reached."
     };
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text = format!("{text}: {next_text}");
+    for cause in causes.iter().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
-        cause = next.source();
     }
     Error::new(
         ErrorKind::Transient,

@@ -117,13 +117,19 @@ fn explain(
     if causes.iter().any(is_late) {
         return timed_out(timeout);
     }
+    // What the handshake has to say comes wrapped in an error of the stream.
+    let is_certificate = |cause: &&(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>();
+        let inner = io.and_then(io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    };
     // Authentication required, failed, or too weak: RFC 4954.
     let is_log_in = error
         .status()
         .is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538));
     let hint = if is_log_in {
         "Check user and password of the notifier."
-    } else if error.is_tls() {
+    } else if error.is_tls() || causes.iter().any(is_certificate) {
         "Check security and ca_file of the notifier, and the server's certificate."
     } else {
         "Check host, port and security of the notifier, and that the server can be reached."

@@ -64,7 +64,7 @@ pub struct Next {
 #[command(after_long_help = "\
 Examples:
   obbackup schedule set nightly --cron '0 3 * * *' --time-zone Europe/Madrid
-  obbackup schedule set nightly --label 'every night' --random-delay 15
+  obbackup schedule set nightly --label nightly --random-delay 15
   obbackup schedule set nightly --disable")]
 pub struct Set {
     /// Its name

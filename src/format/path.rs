@@ -18,6 +18,8 @@ pub const MARKS: &str = "marks/";
 pub const RUNS: &str = "runs/";
 /// Below it the leases.
 pub const LOCKS: &str = "locks/";
+/// Below it the lists of packs that are to be deleted after a time of grace.
+pub const CONDEMNED: &str = "condemned/";
 
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
@@ -64,6 +66,11 @@ pub fn parse_manifest(path: &str) -> Option<(DateTime<Utc>, Digest256)> {
     Some((time, id.parse().ok()?))
 }
 
+/// Below it the marks of one backup.
+pub fn marks(backup: &Digest256) -> String {
+    format!("{MARKS}{backup}/")
+}
+
 /// `marks/<backup>/<kind>-<utc-time>.json`
 pub fn mark(backup: &Digest256, kind: &str, at: DateTime<Utc>) -> String {
     format!("{MARKS}{backup}/{kind}-{}.json", at.format(TIME))
@@ -72,6 +79,18 @@ pub fn mark(backup: &Digest256, kind: &str, at: DateTime<Utc>) -> String {
 /// `runs/<utc-time>-<run>.json`
 pub fn run(started_at: DateTime<Utc>, run: &str) -> String {
     format!("{RUNS}{}-{run}.json", started_at.format(TIME))
+}
+
+/// The backup and the kind in a mark's path, if it is one.
+pub fn parse_mark(path: &str) -> Option<(Digest256, &str)> {
+    let (backup, name) = path.strip_prefix(MARKS)?.split_once('/')?;
+    let (kind, _) = name.strip_suffix(".json")?.split_once('-')?;
+    Some((backup.parse().ok()?, kind))
+}
+
+/// `condemned/<utc-time>-<id>.json`
+pub fn condemnation(at: DateTime<Utc>, id: &str) -> String {
+    format!("{CONDEMNED}{}-{id}.json", at.format(TIME))
 }
 
 /// When the run of a record began (whole seconds), if its path is that of one.

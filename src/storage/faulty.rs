@@ -121,11 +121,13 @@ fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn injected(kind: ErrorKind, path: &str) -> Error {
+/// The error of a fault at `path`.
+pub fn injected(kind: ErrorKind, path: &str) -> Error {
     Error::new(kind, format!("injected fault at `{path}`"))
 }
 
-fn kill<T>(path: &str) -> Result<T> {
+/// Ends the process as `kill -9` does.
+pub fn kill<T>(path: &str) -> Result<T> {
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         .map_err(|error| Error::io("cannot kill the process", error.into()))?;
     Err(injected(ErrorKind::Failure, path))
@@ -169,6 +171,22 @@ impl<S: Storage> Storage for Faulty<S> {
 
     fn location(&self) -> String {
         self.storage.location()
+    }
+
+    fn shows_every_lease(&self) -> bool {
+        self.storage.shows_every_lease()
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        self.storage.hold_reserve()
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        self.storage.release_reserve()
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        self.storage.clear_remains()
     }
 }
 

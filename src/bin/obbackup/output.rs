@@ -22,6 +22,7 @@ const PLAIN_STYLE: TableStyle = TableStyle::new();
 /// Columns whose text can be long.
 const FOLDED: &[&str] = &[
     "AGE", "LABEL", "INSTANCE", "PATH", "FOUND", "ORIGIN", "TO", "OBJECT", "PROBLEM", "BACKUPS",
+    "WHY",
 ];
 
 /// Where standard output goes, and in which form.

@@ -322,6 +322,21 @@ fn of_two_nodes_that_come_at_once_one_takes_the_backup() {
 }
 
 #[test]
+fn after_a_good_backup_what_no_rule_keeps_is_forgotten() {
+    let place = scheduled();
+    place.configure("[retention.scheduled]\nkeep_last = 1\n");
+    for minute in ["10", "20"] {
+        // Another moment each time, so that each is one that nobody has run.
+        let cron = format!("{minute} 1 * * *");
+        place.good(&["schedule", "set", "nightly", "--cron", &cron]);
+        place.good(&["schedule", "run", "--once"]);
+        rewind(&place.path("erp"), 2);
+        place.good(&["schedule", "run", "--once"]);
+        assert_eq!(place.backups().len(), 1);
+    }
+}
+
+#[test]
 fn a_run_whose_repository_is_gone_stands_in_the_history() {
     let place = scheduled();
     rewind(&place.path("erp"), 1);

@@ -121,7 +121,7 @@ fn explain(
     let is_certificate = |cause: &&(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<io::Error>();
         let inner = io.and_then(io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+        matches!(inner, Some(inner) if inner.is::<rustls::Error>())
     };
     // Authentication required, failed, or too weak: RFC 4954.
     let is_log_in = error

@@ -39,7 +39,7 @@ impl Browser {
         let mut browser = Self {
             driver,
             session: base,
-            profile: profile,
+            profile,
         };
         let arguments = [
             "--headless".to_owned(),

@@ -11,6 +11,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::backup::BackupOptions;
+use super::forget::{self, ForgetOptions};
+use super::prune;
 use super::runs::{Books, ScheduledRun};
 use super::surroundings::Surroundings;
 use crate::config::notify::Event;
@@ -189,7 +191,29 @@ impl<'a> Nights<'a> {
                 Repository::open(storage::open(&choice.url, Some(instance.owner))?)
             }
         };
-        books.back_up_scheduled(&run, open, &self.progress)
+        if books.back_up_scheduled(&run, open, &self.progress)?
+            && configuration.retention.has_rules()
+        {
+            // The backup is good and told of. What nobody needs may wait for the next night.
+            if let Err(error) = self.tidy(configuration, instance, place) {
+                self.warn(&format!("older backups could not be forgotten: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what no rule keeps, and gives back its room.
+    fn tidy(&self, configuration: &Configuration, instance: &Instance, place: &str) -> Result<()> {
+        let retention = &configuration.retention;
+        let repository = Repository::open(storage::open(place, Some(instance.owner))?)?;
+        let options = ForgetOptions {
+            retention: retention.clone(),
+            ..ForgetOptions::default()
+        };
+        forget::run(instance, &repository, &options, &self.progress)?;
+        let options = prune::options(retention, None);
+        prune::run(Some(instance), &repository, &options, &self.progress)?;
+        Ok(())
     }
 
     /// Tells once a day that there was no good backup for too long.

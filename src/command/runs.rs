@@ -108,14 +108,14 @@ impl<'a> Books<'a> {
         taken
     }
 
-    /// Takes the backup of a schedule's moment. An error of kind `Locked` means that somebody else is at work:
+    /// Takes the backup of a schedule's moment; true where a good one was taken here. An error of kind `Locked` means that somebody else is at work:
     /// nothing was begun, and nothing is in the books.
     pub fn back_up_scheduled(
         &self,
         run: &ScheduledRun<'_>,
         open: impl FnOnce() -> Result<Repository>,
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let occasion = occasion(run.task);
         let kind = run.options.backup_type;
         let watched = Watched::new(self, progress, run.place, kind, Some(occasion.clone()));
@@ -145,13 +145,14 @@ impl<'a> Books<'a> {
                 if known.is_empty() {
                     self.write_down(&from_record(run, &watched.place), progress);
                 }
-                return Ok(());
+                return Ok(false);
             }
             Ok(Scheduled::Taken(taken)) => watched.report(Ok(taken)),
             Err(error) => watched.report(Err(error)),
         };
+        let is_good = report.is_good();
         self.close(report, &self.circumstances(run.task), progress);
-        taken.map(|_| ())
+        taken.map(|_| is_good)
     }
 
     /// What restores have replaced is kept for some days only.

@@ -172,7 +172,6 @@ fn unit(
 # Written by `obbackup schedule install`, which writes it anew when it is run again.
 [Unit]
 Description=Scheduled backups of {name}
-Documentation=man:obbackup(1)
 Wants=network-online.target
 After=network-online.target postgresql.service
 RequiresMountsFor={mounts}

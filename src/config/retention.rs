@@ -88,6 +88,15 @@ impl KeepRules {
 }
 
 impl RetentionSection {
+    /// Whether any backup may ever be forgotten by it.
+    pub fn has_rules(&self) -> bool {
+        self.scheduled.is_some()
+            || self.manual.is_some()
+            || self.automated.is_some()
+            || !self.schedule.is_empty()
+            || self.max_space_gib.is_some()
+    }
+
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<()> {
         let types = [

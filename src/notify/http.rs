@@ -113,6 +113,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
 
 /// Without the address, which may hold a token.
 fn explain(error: ureq::Error, timeout: Duration) -> Error {
+    let certificate = "Check its certificate, and ca_file of the notifier.";
     let reached = "Check that its url is right and can be reached from here.";
     let failure = |text: String, hint: &str| Error::new(ErrorKind::Transient, text).hint(hint);
     match error {
@@ -124,16 +125,13 @@ fn explain(error: ureq::Error, timeout: Duration) -> Error {
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
             timed_out(timeout)
         }
+        ureq::Error::Io(error) if matches!(error.get_ref(), Some(cause) if cause.is::<rustls::Error>()) => {
+            failure(format!("no TLS with it: {error}"), certificate)
+        }
         ureq::Error::Io(error) => failure(format!("cannot reach it: {error}"), reached),
         ureq::Error::HostNotFound => failure("its host has no address".to_owned(), reached),
-        ureq::Error::Tls(reason) => failure(
-            format!("no TLS with it: {reason}"),
-            "Check its certificate, and ca_file of the notifier.",
-        ),
-        ureq::Error::Rustls(error) => failure(
-            format!("no TLS with it: {error}"),
-            "Check its certificate, and ca_file of the notifier.",
-        ),
+        ureq::Error::Tls(reason) => failure(format!("no TLS with it: {reason}"), certificate),
+        ureq::Error::Rustls(error) => failure(format!("no TLS with it: {error}"), certificate),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
             Error::new(ErrorKind::Usage, "its url is not one")
                 .hint("Write it as https://host/path.")

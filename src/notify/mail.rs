@@ -1,6 +1,7 @@
 //! E-mail by SMTP.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,28 +104,41 @@ fn explain(
     error: &lettre::transport::smtp::Error,
     timeout: Duration,
 ) -> Error {
-    if error.is_timeout() {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes: Vec<_> = causes.collect();
+    // A socket whose time is up says that it would block.
+    let is_late = |cause: &&(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(
+            io,
+            Some(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+        )
+    };
+    if causes.iter().any(is_late) {
         return timed_out(timeout);
     }
+    // What the handshake has to say comes wrapped in an error of the stream.
+    let is_certificate = |cause: &&(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>();
+        let inner = io.and_then(io::Error::get_ref);
+        matches!(inner, Some(inner) if inner.is::<rustls::Error>())
+    };
     // Authentication required, failed, or too weak: RFC 4954.
     let is_log_in = error
         .status()
         .is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538));
     let hint = if is_log_in {
         "Check user and password of the notifier."
-    } else if error.is_tls() {
+    } else if error.is_tls() || causes.iter().any(is_certificate) {
         "Check security and ca_file of the notifier, and the server's certificate."
     } else {
         "Check host, port and security of the notifier, and that the server can be reached."
     };
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text = format!("{text}: {next_text}");
+    for cause in causes.iter().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
-        cause = next.source();
     }
     Error::new(
         ErrorKind::Transient,

@@ -156,8 +156,7 @@ fn weekdays(field: &str) -> std::result::Result<String, String> {
     }
     let wrong = || format!("the day of the week cannot be `{field}`");
     let number = |word: &str| -> Option<u32> {
-        let name = |day: &&str| day.eq_ignore_ascii_case(word);
-        match DAYS.iter().position(name) {
+        match DAYS.iter().position(|day| day.eq_ignore_ascii_case(word)) {
             Some(index) => u32::try_from(index).ok(),
             None => word.parse().ok().filter(|number| *number <= 7),
         }

@@ -81,7 +81,7 @@ pub enum End {
 }
 
 /// How often a task that waits is tried.
-const RETRY: TimeDelta = TimeDelta::seconds(30);
+const RETRY: TimeDelta = TimeDelta::seconds(10);
 /// A run that begins so much later was missed.
 const GRACE: TimeDelta = TimeDelta::minutes(15);
 /// No longer without looking at configuration and clock.

@@ -19,6 +19,7 @@ pub mod equality;
 pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod receiver;
 pub mod server;
 pub mod small;
 pub mod tomcat;

@@ -284,6 +284,7 @@ packages /usr/lib/postgresql/15/bin/postgres postgresql-15 postgresql-client-15
 packages psql postgresql-client-15
 packages python3 python3
 packages zstd zstd
+packages openssl openssl
 packages setpriv util-linux
 if [[ $what == test ]]; then
   if command -v python3 >/dev/null; then

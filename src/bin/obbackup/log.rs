@@ -14,7 +14,7 @@ use obbackup::log::{Level, Line};
 
 use crate::Outcome;
 use crate::output::{Output, duration, local_minute, local_time, safe, size};
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 /// No run has more lines.
 const ALL: usize = 100_000;
@@ -58,7 +58,7 @@ struct Runs {
 pub fn run(session: &Session, arguments: &Log) -> Result<Outcome> {
     let instance = session.instance()?;
     let configuration = session.configuration()?;
-    let books = Books::open(&instance, &configuration, session.zone())?;
+    let books = Books::open(&instance, &configuration, zone())?;
     if arguments.runs {
         let repository = session.repository();
         if let Err(error) = &repository {

@@ -9,7 +9,7 @@ use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::notify;
 
 use crate::Outcome;
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 /// Messages about what happens
 #[derive(Debug, Subcommand)]
@@ -37,7 +37,7 @@ pub fn run(session: &Session, arguments: &Notify) -> Result<Outcome> {
     let Notify::Test(arguments) = arguments;
     let instance = session.instance()?;
     let configuration = session.configuration()?;
-    let books = Books::open(&instance, &configuration, session.zone())?;
+    let books = Books::open(&instance, &configuration, zone())?;
     let mut notice = books.notice(vec![Event::Test]);
     notice
         .notes
@@ -65,13 +65,11 @@ pub fn run(session: &Session, arguments: &Notify) -> Result<Outcome> {
             }
         }
     }
-    match failed {
-        Some(error) => Err(error),
-        None => {
-            session
-                .output
-                .show(&tried, |_| format!("Sent: {}\n", tried.sent.join(", ")))?;
-            Ok(Outcome::Good)
-        }
+    if let Some(error) = failed {
+        return Err(error);
     }
+    session
+        .output
+        .show(&tried, |_| format!("Sent: {}\n", tried.sent.join(", ")))?;
+    Ok(Outcome::Good)
 }

@@ -20,7 +20,7 @@ use crate::Outcome;
 use crate::arguments::words;
 use crate::interrupt;
 use crate::output::{Output, safe};
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 /// Variables that tell the program where things are, and hold no secret.
 const VARIABLES: &[&str] = &["CATALINA_BASE", "CATALINA_HOME", "PGPASSFILE"];
@@ -64,7 +64,7 @@ pub struct Next {
 #[command(after_long_help = "\
 Examples:
   obbackup schedule set nightly --cron '0 3 * * *' --time-zone Europe/Madrid
-  obbackup schedule set nightly --label 'every night' --random-delay 15
+  obbackup schedule set nightly --label nightly --random-delay 15
   obbackup schedule set nightly --disable")]
 pub struct Set {
     /// Its name
@@ -189,7 +189,7 @@ fn list(session: &Session) -> Result<Outcome> {
     let configuration = session.configuration()?;
     let state = instance.state()?;
     let mut listed = Vec::new();
-    for schedule in nights::schedules(&configuration, session.zone())? {
+    for schedule in nights::schedules(&configuration, zone())? {
         let last = state.history(1, |report| {
             let occasion = report.occasion.as_ref();
             occasion.is_some_and(|occasion| occasion.schedule == schedule.name)
@@ -224,15 +224,15 @@ fn listing_text(output: &Output, listing: &Listing) -> String {
             .to_owned();
     }
     let rows = listing.schedules.iter().map(|schedule| {
-        let zone = schedule.time_zone.parse().unwrap_or(Tz::UTC);
+        let wall = schedule.time_zone.parse().unwrap_or(Tz::UTC);
         let next = schedule
             .next
             .as_ref()
-            .map(|next| minute(next.starts_at, zone));
+            .map(|next| minute(next.starts_at, wall));
         let last = schedule
             .last
             .as_ref()
-            .map(|last| format!("{} {}", minute(last.finished_at, zone), last.outcome));
+            .map(|last| format!("{} {}", minute(last.finished_at, wall), last.outcome));
         vec![
             Cell::new(&schedule.name),
             Cell::new(safe(&schedule.cron)),
@@ -282,7 +282,7 @@ struct Moment {
 
 fn next(session: &Session, arguments: &Next) -> Result<Outcome> {
     let instance = session.instance()?;
-    let mut schedules = nights::schedules(&session.configuration()?, session.zone())?;
+    let mut schedules = nights::schedules(&session.configuration()?, zone())?;
     if let Some(name) = &arguments.name {
         schedules.retain(|schedule| schedule.name == *name);
         if schedules.is_empty() {
@@ -322,14 +322,14 @@ fn absent(name: &str) -> Error {
 fn upcoming_text(output: &Output, upcoming: &Upcoming) -> String {
     let mut rows = Vec::new();
     for schedule in &upcoming.schedules {
-        let zone = schedule.time_zone.parse().unwrap_or(Tz::UTC);
+        let wall = schedule.time_zone.parse().unwrap_or(Tz::UTC);
         for moment in &schedule.runs {
             let starts_at = moment.coming.starts_at;
             rows.push(vec![
                 Cell::new(&schedule.name),
                 Cell::new(
                     starts_at
-                        .with_timezone(&zone)
+                        .with_timezone(&wall)
                         .format("%a %Y-%m-%d %H:%M:%S %Z"),
                 ),
                 Cell::new(starts_at.format("%Y-%m-%d %H:%M:%S")),
@@ -351,7 +351,7 @@ fn set(session: &Session, arguments: Set) -> Result<Outcome> {
         return Err(absent(&name).hint("A new one needs --cron."));
     }
     let section = changed(known.unwrap_or_default(), arguments);
-    let schedule = nights::set_schedule(&mut file, &name, &section, session.zone())?;
+    let schedule = nights::set_schedule(&mut file, &name, &section, zone())?;
     file.save(instance.owner)?;
     let upcoming = Upcoming {
         schedules: vec![UpcomingOf {
@@ -400,6 +400,11 @@ fn changed(mut section: ScheduleSection, arguments: Set) -> ScheduleSection {
     section
 }
 
+#[derive(Serialize)]
+struct Removed<'a> {
+    removed: &'a str,
+}
+
 fn remove(session: &Session, arguments: &Remove) -> Result<Outcome> {
     let instance = session.instance()?;
     let mut file = session
@@ -407,10 +412,6 @@ fn remove(session: &Session, arguments: &Remove) -> Result<Outcome> {
         .ok_or_else(|| absent(&arguments.name))?;
     file.remove_schedule(&arguments.name)?;
     file.save(instance.owner)?;
-    #[derive(Serialize)]
-    struct Removed<'a> {
-        removed: &'a str,
-    }
     let removed = Removed {
         removed: &arguments.name,
     };

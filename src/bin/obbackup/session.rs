@@ -212,20 +212,13 @@ impl Session {
         instance: &'a Instance,
         configuration: &'a Configuration,
     ) -> Option<Books<'a>> {
-        match Books::open(instance, configuration, self.zone()) {
+        match Books::open(instance, configuration, zone()) {
             Ok(books) => Some(books),
             Err(error) => {
                 self.warn(&format!("nothing is written down of this run: {error}"));
                 None
             }
         }
-    }
-
-    /// The zone that the user lives in.
-    pub fn zone(&self) -> Tz {
-        let named = std::env::var("TZ").ok();
-        let named = named.and_then(|name| calendar::zone(name.trim_start_matches(':')).ok());
-        named.unwrap_or_else(calendar::zone_of_machine)
     }
 
     /// The instance and what its schedules need.
@@ -240,7 +233,7 @@ impl Session {
             configuration_path,
             environment: self.environment.clone(),
             surroundings: self.surroundings()?,
-            zone: self.zone(),
+            zone: zone(),
         })
     }
 
@@ -308,6 +301,13 @@ impl Session {
             "not confirmed; nothing was done",
         ))
     }
+}
+
+/// The zone that the user lives in.
+pub fn zone() -> Tz {
+    let named = std::env::var("TZ").ok();
+    let named = named.and_then(|name| calendar::zone(name.trim_start_matches(':')).ok());
+    named.unwrap_or_else(calendar::zone_of_machine)
 }
 
 /// From the current directory on, without `..`, which means something else once a link on the way

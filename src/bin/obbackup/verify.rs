@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
-use obbackup::error::{ErrorKind, Result};
+use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
 use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
 
@@ -14,6 +14,9 @@ use crate::arguments::Verify;
 use crate::drill;
 use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
+
+/// How many damaged objects a message names.
+const SHOWN: usize = 10;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -48,11 +51,47 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     session
         .output
         .show(&document, |output| text(output, &document))?;
-    Ok(if sound {
-        Outcome::Good
-    } else {
-        Outcome::But(ErrorKind::Damaged)
-    })
+    if sound {
+        return Ok(Outcome::Good);
+    }
+    tell(session, &verification, &repository.storage().location())?;
+    Ok(Outcome::But(ErrorKind::Damaged))
+}
+
+/// Tells whom it concerns, where there is an instance that says who that is.
+fn tell(session: &Session, verification: &Verification, place: &str) -> Result<()> {
+    let Some(instance) = session.instance_if_any()? else {
+        return Ok(());
+    };
+    let configuration = session.configuration()?;
+    let damaged = verification
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Damage);
+    let objects: Vec<_> = damaged.map(|finding| finding.object.as_str()).collect();
+    let shown = objects
+        .iter()
+        .take(SHOWN)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    let error = Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "{}: {shown}",
+            counted(objects.len() as u64, "damaged object")
+        ),
+    )
+    .hint(
+        "`obbackup verify --read-data` names them all; a new backup stores again what is missing.",
+    );
+    if let Some(books) = session.books(&instance, &configuration) {
+        session.work_unseen(|progress| {
+            books.verify_failed(place, &error, progress);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 fn text(output: &Output, document: &Document) -> String {

@@ -11,6 +11,7 @@ mod restore;
 pub mod retention;
 pub mod schedule;
 mod secret;
+pub mod space;
 mod tomcat;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub struct Configuration {
     pub tomcat: TomcatSection,
     /// About forgetting them.
     pub retention: retention::RetentionSection,
+    /// About the room for them.
+    pub space: space::SpaceSection,
     /// When backups are taken by themselves, by name.
     pub schedule: BTreeMap<String, schedule::ScheduleSection>,
     /// Who is told of what, by name.
@@ -183,6 +186,7 @@ impl Configuration {
         self.tomcat.check(path)?;
         self.retention
             .check()
+            .and_then(|()| self.space.check())
             .map_err(|error| error.context(format!("`{}`", path.display())))?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);

@@ -17,6 +17,7 @@ use super::contents::file_entries;
 use super::database::{self, Connection, check_status};
 use super::list::BackupSummary;
 use super::restore::recovery;
+use super::space;
 use super::surroundings::Surroundings;
 use super::tenant;
 use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
@@ -30,6 +31,7 @@ use crate::format::manifest::{
 };
 use crate::format::record::{LeaseMode, Occasion, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
+use crate::postgresql::client::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
@@ -318,6 +320,7 @@ impl Job<'_> {
             None
         };
         let parent = parent(repository, instance)?;
+        self.check_room(connection.as_ref())?;
         repository.storage().hold_reserve()?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
@@ -399,6 +402,28 @@ impl Job<'_> {
             manifest,
             manifest_bytes: 0,
         })
+    }
+}
+
+impl Job<'_> {
+    /// Before anything is written: a device that fills up half-way helps nobody.
+    fn check_room(&self, connection: Option<&Connection>) -> Result<()> {
+        let found = self.repository.backups()?;
+        let previous: Vec<Backup> = found
+            .backups
+            .into_iter()
+            .filter(|backup| backup.manifest.instance.id == self.instance.id)
+            .collect();
+        let database_bytes = match connection {
+            Some(connection) if previous.is_empty() => Session::open(&connection.application)?
+                .value(
+                    "database size",
+                    "SELECT pg_database_size(current_database())::text",
+                )?
+                .and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        space::check_room(self.repository, &previous, database_bytes)
     }
 }
 

@@ -107,13 +107,7 @@ pub fn plan(
     progress: &dyn Progress,
 ) -> Result<ForgetPlan> {
     let retention = &options.retention;
-    let has_rules = options.rules.is_some()
-        || retention.scheduled.is_some()
-        || retention.manual.is_some()
-        || retention.automated.is_some()
-        || !retention.schedule.is_empty()
-        || retention.max_space_gib.is_some();
-    if !has_rules {
+    if options.rules.is_none() && !retention.has_rules() {
         return Err(Error::new(
             ErrorKind::Usage,
             "there are no rules that say which backups to keep",

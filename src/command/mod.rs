@@ -15,6 +15,7 @@ pub mod prune;
 pub mod restore;
 pub mod runs;
 pub mod service;
+pub mod space;
 pub mod status;
 pub mod storage;
 pub mod surroundings;

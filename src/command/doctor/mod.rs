@@ -4,9 +4,12 @@
 //! a file and a line in [`SUBJECTS`].
 
 mod backups;
+mod clock;
+mod configuration;
 mod database;
 mod instance;
 mod repository;
+mod space;
 mod states;
 mod tomcat;
 
@@ -37,10 +40,13 @@ pub struct Examined<'a> {
 /// database) says nothing: the subject that the ground belongs to has said so.
 const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
+    configuration::checks,
     database::checks,
     tomcat::checks,
     states::checks,
     repository::checks,
+    space::checks,
+    clock::checks,
     backups::checks,
 ];
 

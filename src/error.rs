@@ -63,6 +63,11 @@ const TABLE: &[(ErrorKind, &str, u8, bool)] = &[
 ];
 
 impl ErrorKind {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.0)
+    }
+
     fn row(self) -> (&'static str, u8, bool) {
         TABLE
             .iter()

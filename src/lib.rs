@@ -41,3 +41,5 @@ pub mod source;
 pub mod target;
 
 pub mod command;
+
+pub mod jni;

@@ -17,6 +17,7 @@ use super::contents::file_entries;
 use super::database::{self, Connection, check_status};
 use super::list::BackupSummary;
 use super::surroundings::Surroundings;
+use super::throttle::Throttled;
 use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::catalog::write_entry;
@@ -164,7 +165,9 @@ pub fn run(
         surroundings,
         progress,
     };
-    let taken = job.take(started_at, &run, &lock);
+    let taken = surroundings
+        .throttle
+        .stand_back(progress, || job.take(started_at, &run, &lock));
     let backup = taken.as_ref().ok();
     let record = Run {
         id: run,
@@ -224,12 +227,13 @@ impl Job<'_> {
         let parent = parent(repository, instance)?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
+        let sink = Throttled::new(&writer, self.surroundings.throttle, progress);
         let mut identity = instance.identity();
         let mut capture = Capture {
             job: self,
             parent: parent.as_ref(),
             reader: &reader,
-            writer: &writer,
+            sink: &sink,
             files: Vec::new(),
             files_read: 0,
             warnings: instance.warnings.clone(),
@@ -310,7 +314,7 @@ struct Capture<'a> {
     job: &'a Job<'a>,
     parent: Option<&'a Backup>,
     reader: &'a Reader,
-    writer: &'a Writer,
+    sink: &'a Throttled<'a, Writer>,
     files: Vec<FilesPart>,
     files_read: u64,
     warnings: Vec<String>,
@@ -336,7 +340,7 @@ impl Capture<'_> {
                     &exclusions(root),
                     parent,
                     self.capture_options(false),
-                    self.writer,
+                    self.sink,
                     progress,
                 )?)
             }
@@ -358,7 +362,7 @@ impl Capture<'_> {
                 &exclusions(root),
                 Some(Box::new(entries.entries()?)),
                 self.capture_options(true),
-                self.writer,
+                self.sink,
                 progress,
             )?;
             let present = paths_present(entries.entries()?)?;
@@ -374,7 +378,7 @@ impl Capture<'_> {
                 },
             );
         }
-        source.capture(self.writer, progress)
+        source.capture(self.sink, progress)
     }
 
     /// One directory, in one pass.
@@ -386,7 +390,7 @@ impl Capture<'_> {
             &exclusions(root),
             self.parent_entries(root.part),
             self.capture_options(false),
-            self.writer,
+            self.sink,
             progress,
         )?;
         self.add(root, captured);
@@ -401,7 +405,7 @@ impl Capture<'_> {
     }
 
     fn write_catalog(&self, entries: impl Iterator<Item = Result<FileEntry>>) -> Result<Catalog> {
-        let mut out = ChunkWriter::new(self.writer, self.writer.chunkers().metadata);
+        let mut out = ChunkWriter::new(self.sink, self.sink.chunkers().metadata);
         let mut count = 0;
         for entry in entries {
             write_entry(&mut out, &entry?)?;

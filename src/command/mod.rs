@@ -4,11 +4,15 @@ pub mod backup;
 pub mod contents;
 pub mod delete;
 pub mod doctor;
+pub mod document;
 pub mod init;
 pub mod list;
 pub mod restore;
+pub mod show;
 pub mod storage;
 pub mod surroundings;
+pub mod throttle;
+pub mod verify;
 
 mod attachments;
 mod database;

@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["format", "codec", "chunk", "storage", "tree", "postgresql"],
     &["repository", "instance", "tomcat", "source", "target"],
     &["command"],
+    &["jni"],
 ];
 
 fn layer_of(module: &str) -> Option<usize> {

@@ -1,33 +1,21 @@
 //! `doctor`: whether backups and restores can work here.
 
 use comfy_table::{Cell, Color};
-use serde::Serialize;
-
-use obbackup::command::doctor::{Check, Health, doctor};
+use obbackup::command::doctor::{Check, Diagnosis, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 
 use crate::Outcome;
 use crate::output::{Output, safe};
 use crate::session::Session;
 
-#[derive(Serialize)]
-struct Document<'a> {
-    healthy: bool,
-    checks: &'a [Check],
-}
-
 pub fn run(session: &Session) -> Result<Outcome> {
     let instance = session.instance()?;
     let checks = doctor(&instance, session.repository(), &session.surroundings()?);
-    let healthy = checks.iter().all(|check| check.result != Health::Failure);
-    let document = Document {
-        healthy,
-        checks: &checks,
-    };
+    let diagnosis = Diagnosis::of(checks);
     session
         .output
-        .show(&document, |output| text(output, &checks))?;
-    Ok(if healthy {
+        .show(&diagnosis, |output| text(output, &diagnosis.checks))?;
+    Ok(if diagnosis.healthy {
         Outcome::Good
     } else {
         Outcome::But(ErrorKind::Failure)

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
 use obbackup::command::surroundings::Surroundings;
+use obbackup::command::throttle::Throttle;
 use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
@@ -145,13 +146,15 @@ impl Session {
         Ok(configured.map_or_else(machine, |jobs| usize::from(jobs.get())))
     }
 
-    /// What the machine offers.
+    /// What the machine offers, and how much of it may be taken.
     pub fn surroundings(&self) -> Result<Surroundings> {
+        let backup = self.configuration()?.backup;
         let path = std::env::var_os("PATH").unwrap_or_default();
         Ok(Surroundings {
             jobs: self.jobs()?,
             program_directories: std::env::split_paths(&path).collect(),
             work_directory: std::env::temp_dir(),
+            throttle: Throttle::configured(&backup),
         })
     }
 

@@ -3,24 +3,15 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color};
-use serde::Serialize;
-
+use obbackup::command::verify::{Verified, verify};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
-use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
+use obbackup::repository::verify::{Severity, VerifyOptions};
 
 use crate::Outcome;
 use crate::arguments::Verify;
 use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
-
-#[derive(Serialize)]
-struct Document<'a> {
-    sound: bool,
-    read_data: bool,
-    #[serde(flatten)]
-    verification: &'a Verification,
-}
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     let repository = session.repository()?;
@@ -34,25 +25,19 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
         backup: backup.map(|backup| backup.id),
         jobs: session.jobs()?,
     };
-    let verification = session.work(|progress| repository.verify(&options, progress))?;
-    let sound = verification.is_sound();
-    let document = Document {
-        sound,
-        read_data: options.read_data,
-        verification: &verification,
-    };
+    let verified = session.work(|progress| verify(&repository, &options, progress))?;
     session
         .output
-        .show(&document, |output| text(output, &document))?;
-    Ok(if sound {
+        .show(&verified, |output| text(output, &verified))?;
+    Ok(if verified.sound {
         Outcome::Good
     } else {
         Outcome::But(ErrorKind::Damaged)
     })
 }
 
-fn text(output: &Output, document: &Document) -> String {
-    let seen = document.verification;
+fn text(output: &Output, verified: &Verified) -> String {
+    let seen = &verified.verification;
     let mut text = String::new();
     if !seen.findings.is_empty() {
         let rows = seen
@@ -75,12 +60,12 @@ fn text(output: &Output, document: &Document) -> String {
         text = output.table(&["SEVERITY", "OBJECT", "PROBLEM", "BACKUPS"], &[], rows);
         text.push('\n');
     }
-    let how = if document.read_data {
+    let how = if verified.read_data {
         format!("{} read and proven", size(seen.read_bytes))
     } else {
         "names and lengths checked; --read-data reads every byte".to_owned()
     };
-    let verdict = if document.sound {
+    let verdict = if verified.sound {
         "The repository is sound"
     } else {
         "The repository is damaged"

@@ -27,14 +27,20 @@ fn check() -> Result<(), String> {
     let methods = methods(&read(JAVA)?)?;
     let in_java: BTreeSet<String> = methods.iter().map(|method| method.name.clone()).collect();
     let in_rust = functions(&read(EXPORTS)?);
-    for name in in_java.difference(&in_rust) {
-        return Err(format!("{EXPORTS} has no {PREFIX}{name}, which {JAVA} declares"));
+    if let Some(name) = in_java.difference(&in_rust).next() {
+        return Err(format!(
+            "{EXPORTS} has no {PREFIX}{name}, which {JAVA} declares"
+        ));
     }
-    for name in in_rust.difference(&in_java) {
-        return Err(format!("{JAVA} declares no {name}, which {EXPORTS} exports"));
+    if let Some(name) = in_rust.difference(&in_java).next() {
+        return Err(format!(
+            "{JAVA} declares no {name}, which {EXPORTS} exports"
+        ));
     }
     let version = env_var("CARGO_PKG_VERSION");
-    if !read(POM)?.contains(&format!("<version>{version}</version><!-- as in Cargo.toml -->")) {
+    if !read(POM)?.contains(&format!(
+        "<version>{version}</version><!-- as in Cargo.toml -->"
+    )) {
         return Err(format!("the version in {POM} is not {version}"));
     }
     let mut text = String::new();

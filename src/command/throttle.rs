@@ -202,7 +202,7 @@ mod tests {
             nice: 19,
             ..Throttle::default()
         };
-        let work = || Ok((priority(), std::thread::spawn(move || priority()).join().unwrap()));
+        let work = || Ok((priority(), std::thread::spawn(priority).join().unwrap()));
         assert_eq!(throttle.stand_back(&Silent, work).unwrap(), (19, 19));
         assert_eq!(priority(), before);
     }

@@ -288,7 +288,12 @@ fn section<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut Tabl
 /// `setting` as the file writes it; nothing for null.
 fn edited_value(setting: &serde_json::Value) -> Result<Option<toml_edit::Value>> {
     use serde_json::Value as Json;
-    let odd = |what: &str| Err(Error::new(ErrorKind::Usage, format!("a setting cannot be {what}")));
+    let odd = |what: &str| {
+        Err(Error::new(
+            ErrorKind::Usage,
+            format!("a setting cannot be {what}"),
+        ))
+    };
     Ok(Some(match setting {
         Json::Null => return Ok(None),
         Json::Bool(setting) => (*setting).into(),
@@ -426,9 +431,12 @@ mod tests {
         std::fs::write(&path, "[backup]\njobs = 4 # few\n").unwrap();
         let mut file = ConfigurationFile::open(&path).unwrap();
         file.set("backup.jobs", Some(&json!(2))).unwrap();
-        file.set("backup.exclude", Some(&json!(["a", "b/c"]))).unwrap();
-        file.set("repository.main.url", Some(&json!("/x \"y\""))).unwrap();
-        file.set("database.system_password", Some(&json!("hush"))).unwrap();
+        file.set("backup.exclude", Some(&json!(["a", "b/c"])))
+            .unwrap();
+        file.set("repository.main.url", Some(&json!("/x \"y\"")))
+            .unwrap();
+        file.set("database.system_password", Some(&json!("hush")))
+            .unwrap();
         for (key, wrong) in [
             ("backup.jobs", json!("many")),
             ("backup.jbos", json!(1)),
@@ -446,7 +454,10 @@ mod tests {
         let written = std::fs::read_to_string(&path).unwrap();
         assert!(written.contains("jobs = 2 # few"), "{written}");
         assert!(!written.contains("hush"), "{written}");
-        let configuration = ConfigurationFile::open(&path).unwrap().configuration().clone();
+        let configuration = ConfigurationFile::open(&path)
+            .unwrap()
+            .configuration()
+            .clone();
         assert_eq!(configuration.backup.exclude, ["a", "b/c"]);
         assert_eq!(configuration.repository["main"].url, "/x \"y\"");
         assert_eq!(configuration.database.system_password, None);

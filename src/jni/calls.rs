@@ -48,7 +48,7 @@ pub fn init(place: &Workplace, request: &str) -> Result<String> {
 pub fn backup(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Backup = parse(request)?;
     let options = BackupOptions {
-        backup_type: request.backup_type,
+        backup_type: request.kind,
         label: request.label,
         pin: request.pin,
         only: request.only.into_iter().collect(),

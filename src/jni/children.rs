@@ -50,16 +50,16 @@ fn close_all_on_exec() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
     #[test]
     fn a_child_has_the_standard_descriptors_alone() {
         let (reader, _writer) = io::pipe().unwrap();
-        // SAFETY: it is our own descriptor.
-        unsafe {
-            libc::fcntl(reader.as_raw_fd(), libc::F_SETFD, 0);
-        }
-        let number = reader.as_raw_fd().to_string();
+        // A number that no program has by itself.
+        // SAFETY: the copy is ours, and nobody else's.
+        let inherited =
+            unsafe { OwnedFd::from_raw_fd(libc::fcntl(reader.as_raw_fd(), libc::F_DUPFD, 100)) };
+        let number = inherited.as_raw_fd().to_string();
         let descriptors = |prepare: fn(&mut Command)| {
             let mut command = Command::new("ls");
             command.arg("/proc/self/fd");

@@ -80,18 +80,15 @@ impl<T: Default> ErrorPolicy<T, Failure> for Throw {
             env,
             INTERNAL,
             &format!("internal error: {message}"),
-            Some("This is a mistake in obbackup; the server's standard error says where it happened."),
+            Some(
+                "This is a mistake in obbackup; the server's standard error says where it happened.",
+            ),
         )?;
         Ok(T::default())
     }
 }
 
-fn throw(
-    env: &mut Env,
-    code: &str,
-    message: &str,
-    hint: Option<&str>,
-) -> jni::errors::Result<()> {
+fn throw(env: &mut Env, code: &str, message: &str, hint: Option<&str>) -> jni::errors::Result<()> {
     let class = env.find_class(jni_str!("org/openbravo/backup/BackupException"))?;
     let code = env.new_string(code)?;
     let message = env.new_string(message)?;
@@ -125,9 +122,8 @@ mod tests {
 
     #[test]
     fn java_knows_every_code() {
-        let java = include_str!(
-            "../../java/src/main/java/org/openbravo/backup/BackupException.java"
-        );
+        let java =
+            include_str!("../../java/src/main/java/org/openbravo/backup/BackupException.java");
         for code in ErrorKind::all().map(ErrorKind::name).chain([INTERNAL]) {
             let constant = format!("    {code}");
             assert!(

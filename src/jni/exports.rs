@@ -131,7 +131,7 @@ mod fault {
         if hit {
             *armed = None;
             drop(armed);
-            std::panic::panic_any(format!("a panic was asked for in {function}"));
+            std::panic::resume_unwind(Box::new(format!("a panic was asked for in {function}")));
         }
     }
 }

@@ -109,7 +109,10 @@ impl Run {
         let said = text(&mut self.errors)?;
         Err(failure(&said).unwrap_or_else(|| {
             let last = said.lines().last().unwrap_or("it said nothing");
-            Error::new(ErrorKind::Failure, format!("obbackup failed ({status}): {last}"))
+            Error::new(
+                ErrorKind::Failure,
+                format!("obbackup failed ({status}): {last}"),
+            )
         }))
     }
 }

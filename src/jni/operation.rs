@@ -7,6 +7,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::memory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 
@@ -115,11 +116,12 @@ impl Slot {
     }
 }
 
-/// Empties the slot, also when the work panics.
+/// Clears up after the work, also when it panics.
 struct Cleared<'a>(&'a Slot);
 
 impl Drop for Cleared<'_> {
     fn drop(&mut self) {
+        memory::give_back();
         *lock(&self.0.0) = None;
     }
 }
@@ -240,7 +242,9 @@ mod tests {
     fn a_panic_leaves_the_slot_free() {
         let slot = Slot::default();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            slot.run("backup", |_| -> Result<()> { std::panic::panic_any("boom") })
+            slot.run("backup", |_| -> Result<()> {
+                std::panic::panic_any("boom")
+            })
         }));
         assert!(panicked.is_err());
         slot.run("backup", |_| Ok(())).unwrap();

@@ -36,7 +36,12 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
-    let known = ["unknown field", "missing field", "unknown variant", "duplicate field"];
+    let known = [
+        "unknown field",
+        "missing field",
+        "unknown variant",
+        "duplicate field",
+    ];
     if error.is_syntax() || error.is_eof() || known.iter().any(|known| text.starts_with(known)) {
         text.to_owned()
     } else {
@@ -88,7 +93,7 @@ pub struct Surroundings {
 #[serde(deny_unknown_fields)]
 pub struct Backup {
     #[serde(rename = "type", default = "manual")]
-    pub backup_type: BackupType,
+    pub kind: BackupType,
     pub label: Option<String>,
     #[serde(default)]
     pub pin: bool,
@@ -196,7 +201,10 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Usage);
             let message = error.to_string();
             assert!(message.contains(expected), "{text}: {message}");
-            assert!(!message.contains("hush") && !message.contains("471199"), "{message}");
+            assert!(
+                !message.contains("hush") && !message.contains("471199"),
+                "{message}"
+            );
         }
     }
 }

@@ -40,10 +40,14 @@ impl Workplace {
         });
         // What the JVM was started with is known better than what the variables say of it.
         if surroundings.properties_path.is_some() {
-            environment.properties_path.clone_from(&surroundings.properties_path);
+            environment
+                .properties_path
+                .clone_from(&surroundings.properties_path);
         }
         if surroundings.machine_name.is_some() {
-            environment.machine_name.clone_from(&surroundings.machine_name);
+            environment
+                .machine_name
+                .clone_from(&surroundings.machine_name);
         }
         let workplace = Self {
             options,
@@ -150,7 +154,10 @@ pub fn check_url(url: &str) -> Result<()> {
     }
     Err(Error::new(
         ErrorKind::Usage,
-        format!("the repository `{}` is not an absolute path", url.escape_debug()),
+        format!(
+            "the repository `{}` is not an absolute path",
+            url.escape_debug()
+        ),
     )
     .hint("Name a directory from the root on, or a URL."))
 }

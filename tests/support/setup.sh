@@ -252,6 +252,8 @@ if [[ $what == test ]]; then
     wanted+=(python3-pip)
   fi
   packages npm npm nodejs
+  packages javac default-jdk-headless
+  packages mvn maven
 fi
 if [[ $what == bench ]]; then
   packages restic restic

@@ -167,7 +167,7 @@ class NativeLibraryTest {
       assertTrue(said.contains("does not allow to execute (noexec)"), said);
       assertTrue(said.contains(OpenOptions.DIRECTORY_PROPERTY), said);
     } finally {
-      assertEquals(0, new ProcessBuilder("umount", mount.toString()).start().waitFor());
+      assertEquals(0, new ProcessBuilder("umount", "--lazy", mount.toString()).start().waitFor());
     }
   }
 

@@ -16,7 +16,8 @@ if [[ ${1:-} == inside ]]; then
     printf 'the JVM complains of how JNI is used:\n%s\n' "$complaints"
     status=1
   fi
-  # The last of these lines is the sum of all.
+  # Maven leaves the line unfinished. The last of these is the sum of all.
+  echo
   grep -Eo 'Tests run: [0-9]+, Failures: [0-9]+, Errors: [0-9]+, Skipped: [0-9]+$' "$log" | tail -n 1 | sed 's/^/java: /'
   exit "$status"
 fi

@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use super::list::{BackupSummary, server_version};
+use crate::error::Result;
 use crate::format::bytes::ByteString;
 use crate::format::manifest::{ModuleVersion, Part};
+use crate::repository::Repository;
 use crate::repository::backups::Backup;
 
 /// A backup as `show --json` has it.
@@ -65,11 +67,14 @@ pub struct Directory<'a> {
     pub excluded: &'a [ByteString],
 }
 
-/// All that the manifest tells.
-pub fn show(backup: &Backup) -> Detail<'_> {
+/// All that the manifest and its marks tell.
+pub fn show<'a>(repository: &Repository, backup: &'a Backup) -> Result<Detail<'a>> {
     let manifest = &backup.manifest;
-    Detail {
-        summary: BackupSummary::from(backup),
+    Ok(Detail {
+        summary: BackupSummary {
+            pinned: repository.is_pinned(backup)?,
+            ..BackupSummary::from(backup)
+        },
         database: manifest.database.as_ref().map(|database| Database {
             name: &database.name,
             application_role: &database.application_role,
@@ -96,5 +101,5 @@ pub fn show(backup: &Backup) -> Detail<'_> {
         source_path: &manifest.instance.source_path,
         tool: &manifest.tool,
         format: manifest.format,
-    }
+    })
 }

@@ -7,10 +7,12 @@ use super::requests::{self, parse};
 use super::workplace::{Workplace, check_url};
 use crate::command::backup::{self, BackupOptions};
 use crate::command::delete::delete as delete_backup;
-use crate::command::doctor::{Diagnosis, doctor as examine};
+use crate::command::doctor::{Diagnosis, Examined, doctor as examine};
 use crate::command::document::to_json;
 use crate::command::init::init as make_repository;
 use crate::command::list::{BackupSummary, ListOptions, list as listed};
+use crate::command::pin::set_pin;
+use crate::command::runs::Books;
 use crate::command::show::show as detail;
 use crate::command::storage::storage_use;
 use crate::command::verify::verify as check;
@@ -64,13 +66,22 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         return to_json(&plan);
     }
     place.operation().run("backup", |progress| {
-        let taken = backup::run(
-            &place.instance()?,
-            &place.repository()?,
-            &options,
-            &place.surroundings()?,
-            progress,
-        )?;
+        let instance = place.instance()?;
+        let configuration = place.configuration()?;
+        let surroundings = place.surroundings()?;
+        let url = place.url(&configuration)?;
+        // A backup does not fail because nothing can be written down of it.
+        let taken = match Books::open(&instance, &configuration, place.zone()) {
+            Ok(books) => {
+                let open = || place.repository();
+                books.back_up(&url, open, &options, &surroundings, progress)?
+            }
+            Err(error) => {
+                progress.warn(&format!("nothing is written down of this run: {error}"));
+                let repository = place.repository()?;
+                backup::run(&instance, &repository, &options, &surroundings, progress)?
+            }
+        };
         to_json(&taken)
     })
 }
@@ -93,8 +104,9 @@ pub fn list(place: &Workplace, request: &str) -> Result<String> {
 
 pub fn show(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::One = parse(request)?;
-    let backup = place.resolve(&place.repository()?, &request.id)?;
-    to_json(&detail(&backup))
+    let repository = place.repository()?;
+    let backup = place.resolve(&repository, &request.id)?;
+    to_json(&detail(&repository, &backup)?)
 }
 
 pub fn verify(place: &Workplace, request: &str) -> Result<String> {
@@ -121,6 +133,13 @@ pub fn delete(place: &Workplace, request: &str) -> Result<String> {
     place.operation().run("delete", |progress| {
         to_json(&delete_backup(&repository, &backup, progress)?)
     })
+}
+
+pub fn pin(place: &Workplace, request: &str) -> Result<String> {
+    let request: requests::Pin = parse(request)?;
+    let repository = place.repository()?;
+    let backup = place.resolve(&repository, &request.id)?;
+    to_json(&set_pin(&repository, &backup, request.pinned)?)
 }
 
 /// A restore outlives the JVM that asks for it, so the command does it; its plan comes from there too.
@@ -157,12 +176,12 @@ pub fn status(place: &Workplace) -> Result<String> {
 }
 
 pub fn doctor(place: &Workplace) -> Result<String> {
-    let checks = examine(
-        &place.instance()?,
-        place.repository(),
-        &place.surroundings()?,
-    );
-    to_json(&Diagnosis::of(checks))
+    to_json(&Diagnosis::of(examine(&Examined {
+        instance: &place.instance()?,
+        configuration: &place.configuration()?,
+        surroundings: &place.surroundings()?,
+        repository: place.repository(),
+    })))
 }
 
 pub fn storage(place: &Workplace) -> Result<String> {

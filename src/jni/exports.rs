@@ -15,6 +15,7 @@ use super::children;
 use super::exception::{Failure, Throw};
 use super::handles::Handles;
 use super::requests::{self, parse};
+use super::schedules;
 use super::workplace::Workplace;
 use crate::error::{Error, ErrorKind};
 use crate::postgresql::programs;
@@ -85,11 +86,18 @@ export_request!(Java_org_openbravo_backup_BackupNative_list => calls::list);
 export_request!(Java_org_openbravo_backup_BackupNative_show => calls::show);
 export_request!(Java_org_openbravo_backup_BackupNative_verify => calls::verify);
 export_request!(Java_org_openbravo_backup_BackupNative_delete => calls::delete);
+export_request!(Java_org_openbravo_backup_BackupNative_pin => calls::pin);
 export_request!(Java_org_openbravo_backup_BackupNative_settings => calls::settings);
 export_question!(Java_org_openbravo_backup_BackupNative_status => calls::status);
 export_question!(Java_org_openbravo_backup_BackupNative_doctor => calls::doctor);
 export_question!(Java_org_openbravo_backup_BackupNative_storage => calls::storage);
 export_question!(Java_org_openbravo_backup_BackupNative_progress => calls::progress);
+
+export!(Java_org_openbravo_backup_BackupNative_schedule(handle: jlong, request: JString<'local>) -> JString<'local>, env => {
+    let place = HANDLES.enter(handle)?;
+    let request = parse(&text(env, &request)?)?;
+    Ok(env.new_string(schedules::answer(place, request)?)?)
+});
 
 export!(Java_org_openbravo_backup_BackupNative_cancel(handle: jlong) -> jboolean, _env => {
     Ok(HANDLES.enter(handle)?.operation().cancel())

@@ -130,11 +130,11 @@ impl Handles {
 impl Entry {
     fn close(&mut self) {
         self.closing = true;
-        self.workplace.operation().cancel();
+        self.workplace.stop();
     }
 }
 
-/// A call that is inside of a workplace.
+/// A call that is inside of a workplace, or a thread that works for it.
 pub struct Call<'a> {
     handles: &'a Handles,
     handle: i64,

@@ -12,4 +12,5 @@ mod handles;
 mod memory;
 mod operation;
 mod requests;
+mod schedules;
 mod workplace;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Compression;
+use crate::config::schedule::ScheduleSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupType, Part};
 
@@ -126,6 +127,35 @@ pub struct List {
 #[serde(deny_unknown_fields)]
 pub struct One {
     pub id: String,
+}
+
+/// `pin`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    pub id: String,
+    pub pinned: bool,
+}
+
+/// `schedule`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase", tag = "action")]
+pub enum Schedule {
+    /// All schedules, and whether they are run.
+    List {},
+    /// The runs ahead.
+    Next { name: Option<String>, count: u8 },
+    /// Adds one, or changes it.
+    Set {
+        name: String,
+        schedule: ScheduleSection,
+    },
+    /// Takes one out.
+    Remove { name: String },
+    /// Runs them in this process until the handle is closed.
+    Run {},
+    /// Runs them here no more.
+    Stop {},
 }
 
 /// `verify`

@@ -8,6 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::operation::Slot;
 use super::requests::Open;
+use super::schedules::Schedules;
+use chrono_tz::Tz;
+
 use crate::command::surroundings::Surroundings;
 use crate::command::throttle::Throttle;
 use crate::config::{self, Configuration, ConfigurationFile};
@@ -15,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::instance::{Environment, Instance};
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::schedule::calendar;
 use crate::storage;
 
 /// See the module's text.
@@ -22,6 +26,7 @@ pub struct Workplace {
     options: Open,
     environment: Environment,
     operation: Slot,
+    schedules: Schedules,
     /// The repository that was opened last, and where.
     repository: Mutex<Option<(String, Repository)>>,
 }
@@ -53,6 +58,7 @@ impl Workplace {
             options,
             environment,
             operation: Slot::default(),
+            schedules: Schedules::default(),
             repository: Mutex::default(),
         };
         workplace.instance()?;
@@ -82,7 +88,8 @@ impl Workplace {
         }
     }
 
-    fn configuration(&self) -> Result<Configuration> {
+    /// What the configuration says now.
+    pub fn configuration(&self) -> Result<Configuration> {
         Ok(self.configuration_file()?.configuration().clone())
     }
 
@@ -95,13 +102,36 @@ impl Workplace {
         )
     }
 
+    /// Where the repository is.
+    pub fn url(&self, configuration: &Configuration) -> Result<String> {
+        let named = self.options.repository.as_deref();
+        let url = configuration.repository(named)?.url;
+        check_url(&url)?;
+        Ok(url)
+    }
+
+    /// The zone that people are told times in.
+    pub fn zone(&self) -> Tz {
+        let named = self.options.environment.variables.get("TZ");
+        named
+            .and_then(|name| calendar::zone(name.trim_start_matches(':')).ok())
+            .unwrap_or_else(calendar::zone_of_machine)
+    }
+
+    /// Lets what runs end: the operation, and the schedules.
+    pub fn stop(&self) {
+        self.operation.cancel();
+        self.schedules.stop();
+    }
+
+    /// The schedules, as far as this workplace runs them.
+    pub fn schedules(&self) -> &Schedules {
+        &self.schedules
+    }
+
     /// The repository, opened.
     pub fn repository(&self) -> Result<Repository> {
-        let url = self
-            .configuration()?
-            .repository(self.options.repository.as_deref())?
-            .url;
-        check_url(&url)?;
+        let url = self.url(&self.configuration()?)?;
         let mut opened = self
             .repository
             .lock()

@@ -8,11 +8,15 @@
 
 pub mod backups;
 pub mod chunks;
+pub mod condemned;
 pub mod identity;
 pub mod lock;
+pub mod pins;
+pub mod prune;
 pub mod reader;
 pub mod references;
-pub mod sweep;
+pub mod retention;
+pub mod survey;
 pub mod verify;
 pub mod writer;
 
@@ -67,6 +71,7 @@ impl Repository {
             path::MARKS,
             path::RUNS,
             path::LOCKS,
+            path::CONDEMNED,
         ];
         let stranger = objects
             .iter()

@@ -36,6 +36,28 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// The chunk as it lies in that place, proven; `Damaged` where it is not right there.
+    pub(super) fn read_chunk(
+        &self,
+        id: &ChunkId,
+        pack: &Digest256,
+        place: &Place,
+    ) -> Result<Vec<u8>> {
+        let path = path::pack(pack);
+        let stored = self.storage().read_range(&path, place.range());
+        let stored = stored.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::Damaged,
+                format!("pack `{path}` is missing, and chunk {id} with it"),
+            ),
+            _ => error,
+        })?;
+        codec::decode(id, place.codec(), &stored, place.plain_bytes())
+            .map_err(|error| error.context(format!("pack `{path}`")))
+    }
+}
+
 impl Reader {
     /// Every place of the chunk, at least one.
     fn find(&self, id: &ChunkId) -> Result<Vec<(Digest256, Place)>> {
@@ -62,20 +84,6 @@ impl Reader {
         }
         Ok(found)
     }
-
-    fn read(&self, id: &ChunkId, pack: &Digest256, place: &Place) -> Result<Vec<u8>> {
-        let path = path::pack(pack);
-        let stored = self.repository.storage().read_range(&path, place.range());
-        let stored = stored.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::new(
-                ErrorKind::Damaged,
-                format!("pack `{path}` is missing, and chunk {id} with it"),
-            ),
-            _ => error,
-        })?;
-        codec::decode(id, place.codec(), &stored, place.plain_bytes())
-            .map_err(|error| error.context(format!("pack `{path}`")))
-    }
 }
 
 const VERIFY_HINT: &str =
@@ -85,7 +93,7 @@ impl ChunkSource for Reader {
     fn get(&self, id: &ChunkId) -> Result<Vec<u8>> {
         let mut first = None;
         for (pack, place) in self.find(id)? {
-            match self.read(id, &pack, &place) {
+            match self.repository.read_chunk(id, &pack, &place) {
                 // Another pack may hold it whole.
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     first.get_or_insert(error);

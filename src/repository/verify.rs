@@ -15,10 +15,13 @@ use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::{ChunkId, Digest256};
 use crate::format::manifest::BackupId;
-use crate::format::record::{Lease, Mark, MarkKind, Run};
+use crate::format::record::{Condemnation, Lease, Mark, MarkKind, Run};
 use crate::format::{pack, path, sealed};
 use crate::progress::Progress;
 use crate::storage::{Object, Storage as _};
+
+/// The rooms of small sealed objects.
+const RECORDS: &[&str] = &[path::MARKS, path::RUNS, path::LOCKS, path::CONDEMNED];
 
 /// What to check.
 #[derive(Debug, Clone, Default)]
@@ -217,9 +220,7 @@ impl Repository {
             let Some(id) = path::parse_pack(&object.path) else {
                 let strange = !object.path.starts_with(path::BACKUPS)
                     && path::parse_index(&object.path).is_none()
-                    && ![path::MARKS, path::RUNS, path::LOCKS]
-                        .iter()
-                        .any(|room| object.path.starts_with(room))
+                    && !RECORDS.iter().any(|room| object.path.starts_with(room))
                     && object.path != path::HEADER;
                 if strange {
                     findings.add(
@@ -261,9 +262,7 @@ impl Repository {
         let mut deleted = HashSet::new();
         let mut runs = Vec::new();
         for object in objects {
-            let room = [path::MARKS, path::RUNS, path::LOCKS]
-                .into_iter()
-                .find(|room| object.path.starts_with(room));
+            let room = RECORDS.iter().find(|room| object.path.starts_with(**room));
             let Some(room) = room else { continue };
             let bytes = match self.storage().read(&object.path) {
                 Ok(bytes) => bytes,
@@ -271,13 +270,14 @@ impl Repository {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let read = match room {
+            let read = match *room {
                 path::MARKS => sealed::unseal::<Mark>(&bytes).map(|mark| {
                     if mark.kind == MarkKind::Deleted {
                         deleted.insert(mark.backup);
                     }
                 }),
                 path::RUNS => sealed::unseal::<Run>(&bytes).map(|run| runs.push(run)),
+                path::CONDEMNED => sealed::unseal::<Condemnation>(&bytes).map(|_| ()),
                 _ => sealed::unseal::<Lease>(&bytes).map(|_| ()),
             };
             if let Err(error) = read {

@@ -5,13 +5,19 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{Object, Space, Storage, check_path, range_error};
+use super::{Object, Space, Storage, check_path, range_error, reserve};
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
 /// What a file is called while it is being written; `list` does not see such files.
 const TEMPORARY: &str = ".tmp-";
+/// What a file system makes at its top.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// A file that is being written is older than this only if its writer died.
+const REMAINS: Duration = Duration::from_hours(1);
 
 /// Objects are files below one directory, which is made by the first `create`.
 pub struct Local {
@@ -135,7 +141,13 @@ impl Storage for Local {
                 temporary
                     .persist_noclobber(&file)
                     .map_err(|error| error.error)?;
-                sync_directory(file.parent().unwrap_or(Path::new(".")))
+                sync_directory(file.parent().unwrap_or(Path::new(".")))?;
+                // The one object at the top is the repository's first. Root may have made the directory, or
+                // mounted a device there; Tomcat's user has to make others in it.
+                if path.contains('/') {
+                    return Ok(());
+                }
+                self.give_away(&File::open(&self.root)?, &self.root)
             })
             .io_context(context)
             .map_err(|error| Self::hint(error, &self.root))
@@ -193,7 +205,8 @@ impl Storage for Local {
                 let Ok(name) = entry.file_name().into_string() else {
                     continue;
                 };
-                if name.starts_with('.') {
+                // Of the second every file system of a device has one, which only root may read.
+                if name.starts_with('.') || name == LOST_AND_FOUND {
                     continue;
                 }
                 let path = format!("{below}{name}");
@@ -238,6 +251,10 @@ impl Storage for Local {
             .io_context(|| format!("cannot ask for the space of `{}`", directory.display()))?;
         Ok(Some(Space {
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            used_bytes: stat
+                .f_blocks
+                .saturating_sub(stat.f_bfree)
+                .saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
             // File systems that make inodes as needed say 0 of 0.
             free_inodes: (stat.f_files > 0).then_some(stat.f_favail),
@@ -247,11 +264,88 @@ impl Storage for Local {
     fn location(&self) -> String {
         self.root.display().to_string()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        true
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        let Some(space) = self.space()? else {
+            return Ok(());
+        };
+        let bytes = reserve::reserve_bytes(space.total_bytes);
+        if !self.root.is_dir() || reserve::is_held(&self.root, bytes) {
+            return Ok(());
+        }
+        let held = reserve::hold(&self.root, bytes, |made, path| self.give_away(made, path));
+        match held {
+            // Then there is nothing to keep.
+            Err(error) if ErrorKind::of_io(&error) == ErrorKind::NoSpace => Ok(()),
+            result => {
+                result.io_context(|| format!("cannot keep a reserve in `{}`", self.root.display()))
+            }
+        }
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        reserve::release(&self.root)
+            .io_context(|| format!("cannot give up the reserve in `{}`", self.root.display()))
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        let mut cleared = 0;
+        let mut directories = vec![self.root.clone()];
+        while let Some(directory) = directories.pop() {
+            let Ok(entries) = fs::read_dir(&directory) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if metadata.is_dir() && !name.starts_with('.') {
+                    directories.push(entry.path());
+                } else if metadata.is_file()
+                    && name.starts_with(TEMPORARY)
+                    && metadata
+                        .modified()
+                        .ok()
+                        .and_then(|modified| modified.elapsed().ok())
+                        .is_some_and(|age| age > REMAINS)
+                    && fs::remove_file(entry.path()).is_ok()
+                {
+                    cleared += metadata.len();
+                }
+            }
+        }
+        Ok(cleared)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_top_of_a_device_can_be_a_repository_of_somebody_else() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let found = directory.path().join("lost+found");
+        fs::create_dir(&found).unwrap();
+        fs::write(found.join("#12"), "a piece").unwrap();
+        let (uid, gid) = (54_321, 54_321);
+        let storage = Local::new(directory.path()).owned_by(Owner { uid, gid });
+        storage.create("packs/a", b"a").unwrap();
+        let owner = || fs::metadata(directory.path()).unwrap().uid();
+        assert_ne!(owner(), uid);
+        storage.create("header", b"first").unwrap();
+        assert_eq!(storage.list("").unwrap().len(), 2);
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(owner(), uid);
+        }
+    }
 
     #[test]
     fn keeps_the_contract() {
@@ -287,6 +381,23 @@ mod tests {
         storage.create("packs/x", b"x").unwrap();
         fs::write(directory.path().join("packs/.tmp-123456"), b"half").unwrap();
         assert_eq!(storage.list("packs/").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_cleared_when_it_is_old() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Local::new(directory.path());
+        storage.create("packs/x", b"x").unwrap();
+        for name in ["old", "new"] {
+            fs::write(directory.path().join(format!("packs/.tmp-{name}")), b"half").unwrap();
+        }
+        let old = File::open(directory.path().join("packs/.tmp-old")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * REMAINS)
+            .unwrap();
+        assert_eq!(storage.clear_remains().unwrap(), 4);
+        assert_eq!(storage.clear_remains().unwrap(), 0);
+        assert!(directory.path().join("packs/.tmp-new").exists());
+        assert_eq!(storage.read("packs/x").unwrap(), b"x");
     }
 
     #[test]

@@ -90,6 +90,10 @@ impl Storage for Memory {
     fn location(&self) -> String {
         "memory".to_owned()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod contract;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod reserve;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -56,6 +57,27 @@ pub trait Storage: Send + Sync {
 
     /// Where it is, for people.
     fn location(&self) -> String;
+
+    /// Whether a lease that is there is surely seen by everybody, as on one machine's device. Elsewhere a listing may
+    /// be old, and what is not needed is deleted only after a time of grace.
+    fn shows_every_lease(&self) -> bool {
+        false
+    }
+
+    /// Takes some room on the device that only whoever removes gives up again; where there is a device, and room.
+    fn hold_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives that room up, so that on a full device something can be removed, which writes a little first.
+    fn release_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes what writers left half-written that died, if it is old enough to be nobody's; how many bytes.
+    fn clear_remains(&self) -> Result<u64> {
+        Ok(0)
+    }
 }
 
 impl<S: Storage + ?Sized> Storage for Arc<S> {
@@ -90,6 +112,22 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
     fn location(&self) -> String {
         (**self).location()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        (**self).shows_every_lease()
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        (**self).hold_reserve()
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        (**self).release_reserve()
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        (**self).clear_remains()
+    }
 }
 
 /// One object, as listed.
@@ -106,6 +144,8 @@ pub struct Object {
 pub struct Space {
     /// All of it.
     pub total_bytes: u64,
+    /// What is taken; with what is free it is less than all, where a part is kept for root.
+    pub used_bytes: u64,
     /// What this user can still write.
     pub free_bytes: u64,
     /// Files that can still be made, where the file system counts them.

@@ -17,4 +17,5 @@ pub mod equality;
 pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod server;
 pub mod tree;

@@ -16,7 +16,6 @@ use crate::show::summary_text;
 
 pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let instance = session.instance()?;
-    let repository = session.repository()?;
     let surroundings = session.surroundings()?;
     let options = BackupOptions {
         backup_type: arguments.kind,
@@ -26,14 +25,20 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         read_all: arguments.full_read,
     };
     if arguments.dry_run {
-        let plan = backup::plan(&instance, &repository, &options, &surroundings)?;
+        let plan = backup::plan(&instance, &session.repository()?, &options, &surroundings)?;
         session
             .output
             .show(&plan, |output| plan_text(output, &plan))?;
         return Ok(Outcome::Good);
     }
-    let taken = session
-        .work(|progress| backup::run(&instance, &repository, &options, &surroundings, progress))?;
+    let configuration = session.configuration()?;
+    let place = session.repository_choice()?.url;
+    let books = session.books(&instance, &configuration);
+    let open = || session.repository();
+    let taken = session.work(|progress| match &books {
+        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
+        None => backup::run(&instance, &open()?, &options, &surroundings, progress),
+    })?;
     session.output.show(&taken, |_| {
         // The warnings stand on standard error already.
         let mut summary = taken.summary.clone();

@@ -1,7 +1,7 @@
 //! `doctor`: whether backups and restores can work here.
 
 use comfy_table::{Cell, Color};
-use obbackup::command::doctor::{Check, Diagnosis, Health, doctor};
+use obbackup::command::doctor::{Check, Diagnosis, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 
 use crate::Outcome;
@@ -10,15 +10,20 @@ use crate::session::Session;
 
 pub fn run(session: &Session) -> Result<Outcome> {
     let instance = session.instance()?;
-    let checks = doctor(&instance, session.repository(), &session.surroundings()?);
-    let diagnosis = Diagnosis::of(checks);
+    let diagnosis = Diagnosis::of(doctor(&Examined {
+        instance: &instance,
+        configuration: &session.configuration()?,
+        surroundings: &session.surroundings()?,
+        repository: session.repository(),
+    }));
     session
         .output
         .show(&diagnosis, |output| text(output, &diagnosis.checks))?;
-    Ok(if diagnosis.healthy {
-        Outcome::Good
-    } else {
-        Outcome::But(ErrorKind::Failure)
+    let worst = diagnosis.checks.iter().map(|check| check.result).max();
+    Ok(match worst {
+        Some(Health::Failure) => Outcome::But(ErrorKind::Failure),
+        Some(Health::Warning) => Outcome::But(ErrorKind::Partial),
+        Some(Health::Ok) | None => Outcome::Good,
     })
 }
 

@@ -20,7 +20,7 @@ use crate::session::Session;
 pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
-    let detail = show(&backup);
+    let detail = show(&repository, &backup)?;
     session
         .output
         .show(&detail, |output| text(output, &detail))?;

@@ -121,6 +121,64 @@ public final class Backup implements AutoCloseable {
     return new Deleted(Document.fields(BackupNative.delete(handle, one(id))));
   }
 
+  /** Pins a backup, so that retention keeps it whatever its rules say, or takes the pin away. */
+  public BackupSummary pin(String id, boolean pinned) {
+    Map<String, Object> request = new LinkedHashMap<>();
+    request.put("id", id);
+    request.put("pinned", pinned);
+    return new BackupSummary(Document.fields(BackupNative.pin(handle, Json.write(request))));
+  }
+
+  /** The schedules, and who runs them. */
+  public Schedules schedules() {
+    return schedule("list", Collections.emptyMap());
+  }
+
+  /** The next backups of each schedule, up to {@code count} (at most 255) of each. */
+  public Upcoming upcoming(int count) {
+    Map<String, Object> request = new LinkedHashMap<>();
+    request.put("action", "next");
+    request.put("count", count);
+    return new Upcoming(Document.fields(BackupNative.schedule(handle, Json.write(request))));
+  }
+
+  /**
+   * Adds a schedule to the configuration, or changes it.
+   *
+   * @throws BackupException {@code USAGE} where the expression or the time zone is not understood
+   */
+  public Schedules setSchedule(String name, ScheduleOptions options) {
+    Map<String, Object> more = new LinkedHashMap<>();
+    more.put("name", name);
+    more.put("schedule", options.options());
+    return schedule("set", more);
+  }
+
+  /** Takes a schedule out of the configuration. */
+  public Schedules removeSchedule(String name) {
+    return schedule("remove", Collections.singletonMap("name", name));
+  }
+
+  /**
+   * Runs the schedules in this JVM, on a thread of the library, until {@link #stopSchedules} or the end
+   * of this {@code Backup}. Returns at once. Of all processes of a machine one runs them: where another
+   * one does, this waits for it to end and takes over. Calling it again changes nothing.
+   */
+  public Schedules runSchedules() {
+    return schedule("run", Collections.emptyMap());
+  }
+
+  /** Runs the schedules here no more; stops and waits for the backup that runs by one. */
+  public Schedules stopSchedules() {
+    return schedule("stop", Collections.emptyMap());
+  }
+
+  private Schedules schedule(String action, Map<String, ?> more) {
+    Map<String, Object> request = new LinkedHashMap<>(more);
+    request.put("action", action);
+    return new Schedules(Document.fields(BackupNative.schedule(handle, Json.write(request))));
+  }
+
   /** What a restore would do; changes nothing. */
   public RestorePlan planRestore(RestoreOptions options) {
     return new RestorePlan(Document.fields(BackupNative.restore(handle, options.json(true))));

@@ -33,6 +33,10 @@ final class BackupNative {
 
   static native String delete(long handle, String request);
 
+  static native String pin(long handle, String request);
+
+  static native String schedule(long handle, String request);
+
   static native String settings(long handle, String request);
 
   static native String status(long handle);

@@ -13,12 +13,17 @@ public final class RestoreJob extends Document {
     return text("job");
   }
 
-  /** The page that shows how far it is, also while the application is down; or null. */
-  public String statusUrl() {
-    return text("status_url");
+  /** The page that shows how far it is while the application is down: a path on its own server. */
+  public String statusPath() {
+    return text("status_path");
   }
 
-  /** What opens the details of that page, for whoever asked for the restore alone; or null. */
+  /** The port that shows that page all through the restore, or null where none is configured. */
+  public Long pagePort() {
+    return numberOrNull("page_port");
+  }
+
+  /** What opens the details of that page, as {@code ?token=}: for whoever asked for the restore. */
   public String token() {
     return text("token");
   }

@@ -76,6 +76,9 @@ class CallsTest {
           () -> backup.planRestore(RestoreOptions.of("0123456789").toDatabase("x")));
       assertNotNull(missing.hint());
 
+      assertTrue(backup.pin(second.id(), true).isPinned());
+      assertTrue(backup.show(second.id()).summary().isPinned());
+      assertFalse(backup.pin(second.id(), false).isPinned());
       assertEquals(second.id(), backup.delete(second.id()).id());
       assertEquals(List.of(taken), backup.list(ListOptions.all()).backups());
     }
@@ -191,6 +194,8 @@ class CallsTest {
     calls.put("show", () -> BackupNative.show(handle, request));
     calls.put("verify", () -> BackupNative.verify(handle, request));
     calls.put("delete", () -> BackupNative.delete(handle, request));
+    calls.put("pin", () -> BackupNative.pin(handle, request));
+    calls.put("schedule", () -> BackupNative.schedule(handle, request));
     calls.put("settings", () -> BackupNative.settings(handle, request));
     return calls;
   }

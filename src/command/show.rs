@@ -73,7 +73,7 @@ pub fn show<'a>(repository: &Repository, backup: &'a Backup) -> Result<Detail<'a
     Ok(Detail {
         summary: BackupSummary {
             pinned: repository.is_pinned(backup)?,
-            ..BackupSummary::from(backup)
+            ..BackupSummary::from(backup).with_marks(&repository.marks_of(&backup.id)?)
         },
         database: manifest.database.as_ref().map(|database| Database {
             name: &database.name,

@@ -9,7 +9,7 @@ use crate::command::backup::{self, BackupOptions};
 use crate::command::delete::delete as delete_backup;
 use crate::command::doctor::{Diagnosis, Examined, doctor as examine};
 use crate::command::document::to_json;
-use crate::command::init::init as make_repository;
+use crate::command::init::{Claim, init as make_repository};
 use crate::command::list::{BackupSummary, ListOptions, list as listed};
 use crate::command::pin::set_pin;
 use crate::command::runs::Books;
@@ -21,6 +21,8 @@ use crate::error::Result;
 use crate::format::manifest::{InstanceIdentity, Status};
 use crate::format::record::Lease;
 use crate::repository::verify::VerifyOptions;
+use crate::tomcat;
+use crate::tomcat::systemd::Systemd;
 
 pub fn version() -> Result<String> {
     #[derive(Serialize)]
@@ -41,6 +43,7 @@ pub fn init(place: &Workplace, request: &str) -> Result<String> {
     let made = make_repository(
         &request.repository,
         request.compression,
+        &Claim::New,
         Some(&place.instance()?),
         Some(&mut file),
     )?;
@@ -176,16 +179,22 @@ pub fn status(place: &Workplace) -> Result<String> {
 }
 
 pub fn doctor(place: &Workplace) -> Result<String> {
+    let instance = place.instance()?;
+    let configuration = place.configuration()?;
+    let section = &configuration.tomcat;
+    let server = tomcat::find(&instance, place.environment(), section, Systemd::running());
     to_json(&Diagnosis::of(examine(&Examined {
-        instance: &place.instance()?,
-        configuration: &place.configuration()?,
+        tomcat: server,
+        instance: &instance,
+        configuration: &configuration,
         surroundings: &place.surroundings()?,
         repository: place.repository(),
     })))
 }
 
 pub fn storage(place: &Workplace) -> Result<String> {
-    to_json(&storage_use(&place.repository()?)?)
+    let marks = place.configuration()?.space;
+    to_json(&storage_use(&place.repository()?, &marks)?)
 }
 
 /// Changes what is asked for, and answers with the whole configuration. Secrets show as `***`.

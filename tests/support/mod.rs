@@ -10,7 +10,9 @@
     clippy::cast_sign_loss
 )]
 
+pub mod application;
 pub mod backups;
+pub mod browser;
 pub mod chunks;
 pub mod cluster;
 pub mod equality;
@@ -18,4 +20,6 @@ pub mod instance;
 pub mod nasty;
 pub mod programs;
 pub mod server;
+pub mod small;
+pub mod tomcat;
 pub mod tree;

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
+use chrono::Utc;
 use comfy_table::Cell;
 
 use obbackup::command::backup::{self, BackupOptions, BackupPlan};
+use obbackup::command::restore::states::{self, Expiry};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
+use obbackup::instance::Instance;
+use obbackup::repository::Repository;
 
 use crate::Outcome;
 use crate::arguments::Backup;
@@ -39,6 +43,7 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
         None => backup::run(&instance, &open()?, &options, &surroundings, progress),
     })?;
+    expire(session, &instance, &session.repository()?)?;
     session.output.show(&taken, |_| {
         // The warnings stand on standard error already.
         let mut summary = taken.summary.clone();
@@ -49,6 +54,33 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         Status::Good => Outcome::Good,
         Status::Partial => Outcome::But(ErrorKind::Partial),
     })
+}
+
+/// Old states whose time is over go after a backup that was good; that they cannot makes it no worse.
+fn expire(session: &Session, instance: &Instance, repository: &Repository) -> Result<()> {
+    let limit = Utc::now() - session.restore_section()?.keeps_old();
+    let surroundings = session.surroundings()?;
+    let expired = session.work_unseen(|progress| {
+        let expiry = Expiry {
+            instance,
+            repository,
+            surroundings: &surroundings,
+            progress,
+        };
+        states::expire(&expiry, limit)
+    });
+    match expired {
+        Ok(expired) => {
+            for state in expired {
+                session.warn(&format!(
+                    "the state that {} kept has expired and was removed",
+                    state.run
+                ));
+            }
+        }
+        Err(error) => session.warn(&format!("old states could not be removed: {error}")),
+    }
+    Ok(())
 }
 
 fn plan_text(output: &Output, plan: &BackupPlan) -> String {

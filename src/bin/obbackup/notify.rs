@@ -65,13 +65,11 @@ pub fn run(session: &Session, arguments: &Notify) -> Result<Outcome> {
             }
         }
     }
-    match failed {
-        Some(error) => Err(error),
-        None => {
-            session
-                .output
-                .show(&tried, |_| format!("Sent: {}\n", tried.sent.join(", ")))?;
-            Ok(Outcome::Good)
-        }
+    if let Some(error) = failed {
+        return Err(error);
     }
+    session
+        .output
+        .show(&tried, |_| format!("Sent: {}\n", tried.sent.join(", ")))?;
+    Ok(Outcome::Good)
 }

@@ -302,16 +302,16 @@ fn changed(mut section: ScheduleSection, arguments: Set) -> ScheduleSection {
 }
 
 fn remove(session: &Session, arguments: &Remove) -> Result<Outcome> {
+    #[derive(Serialize)]
+    struct Removed<'a> {
+        removed: &'a str,
+    }
     let instance = session.instance()?;
     let mut file = session
         .configuration_file_to_write()?
         .ok_or_else(|| absent(&arguments.name))?;
     file.remove_schedule(&arguments.name)?;
     file.save(instance.owner)?;
-    #[derive(Serialize)]
-    struct Removed<'a> {
-        removed: &'a str,
-    }
     let removed = Removed {
         removed: &arguments.name,
     };

@@ -10,10 +10,14 @@ use obbackup::repository::verify::{Severity, VerifyOptions};
 
 use crate::Outcome;
 use crate::arguments::Verify;
+use crate::drill;
 use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
+    if arguments.drill {
+        return drill::run(session, arguments);
+    }
     let repository = session.repository()?;
     let backup = arguments
         .id

@@ -4,16 +4,21 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build setup test lint format clippy doc licences advisories unit reader demo bench bench-downtime screenshots man clean
+.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm demo bench bench-downtime screenshots man clean
 
 build:
 	$(CARGO) build --release --locked
+
+# The jar with the native library and the command inside: java/target/obbackup-*.jar
+java: build
+	java/stage.sh release
+	cd java && mvn --quiet --batch-mode --define skipTests package
 
 # System packages, PostgreSQL servers and tools that are missing; needs root only where something is.
 setup:
 	tests/support/setup.sh
 
-test: setup lint unit reader
+test: setup lint unit reader jvm
 
 lint: format clippy doc licences advisories
 
@@ -42,6 +47,10 @@ unit:
 reader:
 	tests/reader.sh
 
+# The Java side against the real library, under -Xcheck:jni.
+jvm:
+	java/test.sh
+
 demo:
 	tests/support/setup.sh demo
 	tests/demo.sh
@@ -67,3 +76,4 @@ man: build
 
 clean:
 	$(CARGO) clean
+	rm -rf java/target

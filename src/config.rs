@@ -15,10 +15,10 @@ pub mod space;
 mod tomcat;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -37,7 +37,7 @@ pub fn default_path(source_path: &Path) -> PathBuf {
 }
 
 /// What the file says; everything in it may be left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Configuration {
     /// The repository that is meant where none is named; not needed where there is only one.
@@ -71,7 +71,7 @@ pub struct Configuration {
 }
 
 /// `[instance]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceSection {
     /// Tells this instance from others in a repository; set by `init`.
@@ -89,7 +89,7 @@ pub struct InstanceSection {
 }
 
 /// `[repository.<name>]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepositorySection {
     /// An absolute path, or `scheme://…`.
@@ -97,7 +97,7 @@ pub struct RepositorySection {
 }
 
 /// `[database]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSection {
     /// Where `pg_dump` and `pg_restore` lie; else they are looked for.
@@ -116,11 +116,15 @@ pub struct DatabaseSection {
 }
 
 /// `[backup]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupSection {
     /// Threads that compress at the same time.
     pub jobs: Option<NonZeroU16>,
+    /// How far to stand back behind other work for the processor, as `nice` counts: 0 to 19.
+    pub nice: Option<u8>,
+    /// Bytes of rows and files to read in a second, at most.
+    pub bytes_per_second: Option<NonZeroU64>,
     /// Paths below `source.path` that are left out besides what a build regenerates.
     pub exclude: Vec<String>,
 }
@@ -181,6 +185,12 @@ impl Configuration {
                     "Remove the line, and `obbackup init` sets a new one.".to_owned(),
                 );
             }
+        }
+        if self.backup.nice.is_some_and(|nice| nice > 19) {
+            return wrong(
+                "nice of [backup] is above 19".to_owned(),
+                "0 is as everybody else, 19 stands back behind all others.".to_owned(),
+            );
         }
         self.restore.check(path)?;
         self.tomcat.check(path)?;
@@ -334,6 +344,8 @@ mod tests {
             jobs = 4
             [backup]
             jobs = 2
+            nice = 10
+            bytes_per_second = 20000000
             exclude = ["scratch", "modules/x/big"]
             [restore]
             status_file = "/var/www/openbravo/restore.html"
@@ -414,6 +426,8 @@ mod tests {
             "[backup]\nexclude = [\"../x\"]",
             "[backup]\nexclude = [\"/etc\"]",
             "[backup]\njobs = 0",
+            "[backup]\nnice = 20",
+            "[backup]\nbytes_per_second = 0",
             "[database]\nport = 70000",
             "[restore]\nstatus_file = \"restore.html\"",
             "[restore]\nstatus_file = \"/var/www/restore\"",

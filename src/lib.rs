@@ -53,3 +53,5 @@ pub mod page;
 pub mod schedule;
 
 pub mod command;
+
+pub mod jni;

@@ -20,6 +20,7 @@ use super::restore::recovery;
 use super::space;
 use super::surroundings::Surroundings;
 use super::tenant;
+use super::throttle::Throttled;
 use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::catalog::write_entry;
@@ -262,7 +263,9 @@ fn locked(
         surroundings,
         progress,
     };
-    let taken = job.take(started_at, &run, lock);
+    let taken = surroundings
+        .throttle
+        .stand_back(progress, || job.take(started_at, &run, lock));
     let backup = taken.as_ref().ok();
     let record = Run {
         id: run,
@@ -325,12 +328,13 @@ impl Job<'_> {
         repository.storage().hold_reserve()?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
+        let sink = Throttled::new(&writer, self.surroundings.throttle, progress);
         let mut identity = instance.identity();
         let mut capture = Capture {
             job: self,
             parent: parent.as_ref(),
             reader: &reader,
-            writer: &writer,
+            sink: &sink,
             files: Vec::new(),
             files_read: 0,
             warnings: instance.warnings.clone(),
@@ -433,7 +437,7 @@ struct Capture<'a> {
     job: &'a Job<'a>,
     parent: Option<&'a Backup>,
     reader: &'a Reader,
-    writer: &'a Writer,
+    sink: &'a Throttled<'a, Writer>,
     files: Vec<FilesPart>,
     files_read: u64,
     warnings: Vec<String>,
@@ -453,7 +457,7 @@ impl Capture<'_> {
             let mut source = connection.open()?;
             let warning = self.facts(&mut source, identity)?;
             self.warnings.extend(warning);
-            return source.capture(self.writer, progress);
+            return source.capture(self.sink, progress);
         };
         let before = named_files(&connection.application)?;
         progress.stage("attachments", self.expected_bytes(root.part));
@@ -461,7 +465,7 @@ impl Capture<'_> {
         let options = self.capture_options(false);
         let rules = exclusions(root);
         let (first, mut entries) =
-            files::capture_aside(&root.root, &rules, parent, options, self.writer, progress)?;
+            files::capture_aside(&root.root, &rules, parent, options, self.sink, progress)?;
         // What the first pass could not read, the second did not find readable either, or it says so.
         self.files_read += first.files_read;
         let mut attempt = 1;
@@ -477,7 +481,7 @@ impl Capture<'_> {
                 &rules,
                 Some(parent),
                 options,
-                self.writer,
+                self.sink,
                 progress,
             )?;
             let present = paths_present(both.entries()?)?;
@@ -496,7 +500,7 @@ impl Capture<'_> {
         };
         let catalog = self.write_catalog(entries.entries()?)?;
         self.add(root, FilesCapture { captured, catalog });
-        source.capture(self.writer, progress)
+        source.capture(self.sink, progress)
     }
 
     /// What the snapshot tells of the instance; a warning about its status.
@@ -523,7 +527,7 @@ impl Capture<'_> {
             &exclusions(root),
             self.parent_entries(root.part),
             self.capture_options(false),
-            self.writer,
+            self.sink,
             progress,
         )?;
         self.add(root, captured);
@@ -538,7 +542,7 @@ impl Capture<'_> {
     }
 
     fn write_catalog(&self, entries: impl Iterator<Item = Result<FileEntry>>) -> Result<Catalog> {
-        let mut out = ChunkWriter::new(self.writer, self.writer.chunkers().metadata);
+        let mut out = ChunkWriter::new(self.sink, self.sink.chunkers().metadata);
         let mut count = 0;
         for entry in entries {
             write_entry(&mut out, &entry?)?;

@@ -153,6 +153,7 @@ pub fn put_back(
     let options = RestoreOptions {
         destination: Destination::InPlace {
             safety_backup: false,
+            keeps_old: true,
         },
         only: PARTS.into_iter().filter(there).collect(),
         paths: Vec::new(),

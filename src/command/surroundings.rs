@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::throttle::Throttle;
+
 /// Threads, programs and room for short-lived files; from the machine and the user's environment.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -11,4 +13,6 @@ pub struct Surroundings {
     pub program_directories: Vec<PathBuf>,
     /// Where short-lived private files may lie.
     pub work_directory: PathBuf,
+    /// How much of the machine a backup may take.
+    pub throttle: Throttle,
 }

@@ -248,6 +248,45 @@ impl ConfigurationFile {
         })
     }
 
+    /// Sets a key such as `backup.nice`, or removes it where `setting` is absent or null.
+    pub fn set(&mut self, key: &str, setting: Option<&serde_json::Value>) -> Result<()> {
+        let mut sections: Vec<&str> = key.split('.').collect();
+        let last = sections.pop().unwrap_or_default();
+        let setting = setting.map(edited_value).transpose()?.flatten();
+        self.edit(|document| {
+            let mut table = document.as_table_mut();
+            for (depth, name) in sections.iter().enumerate() {
+                let parent = depth + 1 < sections.len();
+                table = table
+                    .entry(name)
+                    .or_insert_with(|| {
+                        let mut new = Table::new();
+                        new.set_implicit(parent);
+                        Item::Table(new)
+                    })
+                    .as_table_mut()
+                    .ok_or_else(|| not_a_table(&sections[..=depth].join(".")))?;
+            }
+            match setting {
+                // In its place, so that a comment behind it stays.
+                Some(setting) => match table.get_mut(last).and_then(Item::as_value_mut) {
+                    Some(old) => {
+                        let decor = old.decor().clone();
+                        *old = setting;
+                        *old.decor_mut() = decor;
+                    }
+                    None => {
+                        table.insert(last, Item::Value(setting));
+                    }
+                },
+                None => {
+                    table.remove(last);
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Adds `[schedule.<name>]`, or makes it say what `section` says. Keys and comments that are not
     /// about it stay.
     pub fn set_schedule(&mut self, name: &str, section: &ScheduleSection) -> Result<()> {
@@ -334,6 +373,40 @@ fn section_of<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut T
         .or_insert_with(|| Item::Table(Table::new()))
         .as_table_mut()
         .ok_or_else(|| not_a_table(name))
+}
+
+/// `setting` as the file writes it; nothing for null.
+fn edited_value(setting: &serde_json::Value) -> Result<Option<toml_edit::Value>> {
+    use serde_json::Value as Json;
+    let odd = |what: &str| {
+        Err(Error::new(
+            ErrorKind::Usage,
+            format!("a setting cannot be {what}"),
+        ))
+    };
+    Ok(Some(match setting {
+        Json::Null => return Ok(None),
+        Json::Bool(setting) => (*setting).into(),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => number.into(),
+            (None, Some(number)) if !number.is_nan() => number.into(),
+            _ => return odd("such a number"),
+        },
+        // What stands for a secret must not take its place.
+        Json::String(text) if text == super::secret::MASK => return odd("the mask of a secret"),
+        Json::String(text) => text.as_str().into(),
+        Json::Array(items) => {
+            let mut array = toml_edit::Array::new();
+            for item in items {
+                match edited_value(item)? {
+                    Some(item) => array.push(item),
+                    None => return odd("a list with nothing in it"),
+                }
+            }
+            array.into()
+        }
+        Json::Object(_) => return odd("an object"),
+    }))
 }
 
 fn not_a_table(name: &str) -> Error {
@@ -477,6 +550,46 @@ mod tests {
             ErrorKind::Denied
         );
         assert_eq!(std::fs::read(&foreign).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn any_key_can_be_set_and_removed_but_the_file_stays_readable() {
+        use serde_json::json;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("obbackup.toml");
+        std::fs::write(&path, "[backup]\njobs = 4 # few\n").unwrap();
+        let mut file = ConfigurationFile::open(&path).unwrap();
+        file.set("backup.jobs", Some(&json!(2))).unwrap();
+        file.set("backup.exclude", Some(&json!(["a", "b/c"])))
+            .unwrap();
+        file.set("repository.main.url", Some(&json!("/x \"y\"")))
+            .unwrap();
+        file.set("database.system_password", Some(&json!("hush")))
+            .unwrap();
+        for (key, wrong) in [
+            ("backup.jobs", json!("many")),
+            ("backup.jbos", json!(1)),
+            ("backup", json!(1)),
+            ("", json!(1)),
+            ("repository.main.url", json!(null)),
+            ("database.system_password", json!("***")),
+            ("database.port", json!({ "a": 1 })),
+        ] {
+            let refused = file.set(key, Some(&wrong)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Usage, "{key}");
+        }
+        file.set("database.system_password", None).unwrap();
+        file.save(me(directory.path())).unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert!(written.contains("jobs = 2 # few"), "{written}");
+        assert!(!written.contains("hush"), "{written}");
+        let configuration = ConfigurationFile::open(&path)
+            .unwrap()
+            .configuration()
+            .clone();
+        assert_eq!(configuration.backup.exclude, ["a", "b/c"]);
+        assert_eq!(configuration.repository["main"].url, "/x \"y\"");
+        assert_eq!(configuration.database.system_password, None);
     }
 
     #[test]

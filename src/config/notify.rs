@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Secret;
 
@@ -66,7 +66,7 @@ impl Event {
 }
 
 /// Whose backups are told of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runs {
     /// Those that a schedule started.
@@ -77,7 +77,7 @@ pub enum Runs {
 }
 
 /// `[notify.<name>]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum NotifySection {
     /// E-mail by SMTP.
@@ -91,7 +91,7 @@ pub enum NotifySection {
 }
 
 /// `type = "mail"`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MailSection {
     /// Which events; see [`Event::USUAL`].
@@ -124,7 +124,7 @@ pub struct MailSection {
 }
 
 /// How the connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailSecurity {
     /// Plain at first, and TLS before anything is said; refused where the server has none.
@@ -137,7 +137,7 @@ pub enum MailSecurity {
 }
 
 /// `type = "webhook"`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSection {
     /// Which events; see [`Event::USUAL`].
@@ -159,7 +159,7 @@ pub struct WebhookSection {
 }
 
 /// `type = "ping"`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PingSection {
     /// Whose backups.
@@ -177,7 +177,7 @@ pub struct PingSection {
 }
 
 /// `type = "command"`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSection {
     /// Which events; see [`Event::USUAL`].
@@ -195,7 +195,7 @@ pub struct CommandSection {
 }
 
 /// `[watch]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchSection {
     /// `no_good_backup` is told after so many days without one; 3 where nothing is said.

@@ -4,12 +4,12 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// `[restore]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestoreSection {
     /// The page for a proxy to show, `….html`; its state goes beside it as `….json`.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-const MASK: &str = "***";
+/// What shows instead.
+pub(super) const MASK: &str = "***";
 
 impl Secret {
     /// Hides `text`.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::address::DatabaseAddress;
 use super::private_file::PrivateFile;
-use super::programs::Program;
+use super::programs::{self, Program};
 use super::quote;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
@@ -67,7 +67,7 @@ impl Child {
             Some(password) => Some(write_passfile(password.expose(), work_directory)?),
             None => None,
         };
-        let mut command = Command::new(&program.path);
+        let mut command = programs::command(&program.path);
         for variable in LIBRARY_VARIABLES {
             command.env_remove(variable);
         }

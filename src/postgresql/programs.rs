@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use once_cell::sync::OnceCell;
+
 use super::client::version_text;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -11,6 +13,24 @@ use crate::error::{Error, ErrorKind, Result};
 const VERSIONED: &[(&str, &str)] = &[("/usr/lib/postgresql", ""), ("/usr", "pgsql-")];
 /// Debian's program that stands under the name of every client and chooses another by itself.
 const WRAPPER: &str = "pg_wrapper";
+
+/// What is done to every command before it is started; nothing, unless set.
+static PREPARE: OnceCell<fn(&mut Command)> = OnceCell::new();
+
+/// Lets `prepare` see every command before it is started, in a process that has more than this crate in
+/// it. The first one that is set stays.
+pub fn prepare_with(prepare: fn(&mut Command)) {
+    let _ = PREPARE.set(prepare);
+}
+
+/// A command for a client program, prepared.
+pub(super) fn command(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    if let Some(prepare) = PREPARE.get() {
+        prepare(&mut command);
+    }
+    command
+}
 
 /// Directories that may hold PostgreSQL's client programs.
 #[derive(Debug, Clone, Default)]
@@ -151,7 +171,7 @@ fn versioned_directories() -> Vec<PathBuf> {
 }
 
 fn version_of(path: &Path) -> Option<u32> {
-    let output = Command::new(path)
+    let output = command(path)
         .arg("--version")
         .env("LC_ALL", "C")
         .stdin(Stdio::null())

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["job", "page"],
     &["schedule", "command"],
+    &["jni"],
 ];
 
 fn layer_of(module: &str) -> Option<usize> {

@@ -293,7 +293,7 @@ if [[ $what == test ]]; then
     wanted+=(python3-pip)
   fi
   packages npm npm nodejs
-  packages java default-jre-headless
+  packages javac default-jdk-headless
   packages mvn maven
   packages chromedriver chromium chromium-driver fonts-dejavu-core
 fi

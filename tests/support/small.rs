@@ -12,6 +12,7 @@ use obbackup::command::restore::{
     self, Control, Destination, RestoreOptions, Restored, recovery, undo,
 };
 use obbackup::command::surroundings::Surroundings;
+use obbackup::command::throttle::Throttle;
 use obbackup::config::Configuration;
 use obbackup::error::Result;
 use obbackup::format::manifest::BackupType;
@@ -224,6 +225,7 @@ impl Small {
             jobs: 1,
             program_directories: programs::client_for(15).into_iter().collect(),
             work_directory: std::env::temp_dir(),
+            throttle: Throttle::default(),
         }
     }
 

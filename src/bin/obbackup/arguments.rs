@@ -22,7 +22,7 @@ use crate::undo::Undo;
 /// Everything about the instance comes from its config/Openbravo.properties. Data goes to standard
 /// output, progress and errors go to standard error.
 #[derive(Debug, Parser)]
-#[command(name = "obbackup", version, max_term_width = 100, after_long_help = MAIN_EXAMPLES)]
+#[command(name = "obbackup", version = VERSION, max_term_width = 100, after_long_help = MAIN_EXAMPLES)]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Arguments {
     #[command(flatten)]
@@ -30,6 +30,14 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// The version, and the commit that it was built from.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("OBBACKUP_REVISION"),
+    ")"
+);
 
 pub const MAIN_EXAMPLES: &str = "\
 Examples:

@@ -3,23 +3,16 @@
 use std::path::PathBuf;
 
 use comfy_table::{Cell, Color};
-use serde::Serialize;
-
-use obbackup::command::doctor::{Check, Examined, Health, doctor};
+use obbackup::command::doctor::{Check, Diagnosis, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::instance::Instance;
 use obbackup::page::{self, Snippet};
+use serde::Serialize;
 
 use crate::Outcome;
 use crate::arguments::Doctor;
 use crate::output::{Output, safe};
 use crate::session::Session;
-
-#[derive(Serialize)]
-struct Document<'a> {
-    healthy: bool,
-    checks: &'a [Check],
-}
 
 #[derive(Serialize)]
 struct Snippets {
@@ -32,22 +25,17 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
     if arguments.proxy_snippets {
         return proxy_snippets(session, &instance);
     }
-    let checks = doctor(&Examined {
+    let diagnosis = Diagnosis::of(doctor(&Examined {
         instance: &instance,
         configuration: &session.configuration()?,
         surroundings: &session.surroundings()?,
         repository: session.repository(),
         tomcat: session.tomcat(&instance),
-    });
-    let worst = checks.iter().map(|check| check.result).max();
-    let healthy = worst != Some(Health::Failure);
-    let document = Document {
-        healthy,
-        checks: &checks,
-    };
+    }));
     session
         .output
-        .show(&document, |output| text(output, &checks))?;
+        .show(&diagnosis, |output| text(output, &diagnosis.checks))?;
+    let worst = diagnosis.checks.iter().map(|check| check.result).max();
     Ok(match worst {
         Some(Health::Failure) => Outcome::But(ErrorKind::Failure),
         Some(Health::Warning) => Outcome::But(ErrorKind::Partial),

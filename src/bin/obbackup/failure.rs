@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use obbackup::command::document::to_json;
 use obbackup::error::{Error, ErrorKind};
 
-use crate::output::{may_color, safe, to_json};
+use crate::output::{may_color, safe};
 
 #[derive(Serialize)]
 struct Document<'a> {

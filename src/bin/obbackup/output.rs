@@ -9,11 +9,9 @@ use comfy_table::{
 };
 use serde::Serialize;
 
-use obbackup::error::{Error, ErrorKind, Result};
+use obbackup::command::document::to_json;
+use obbackup::error::{Error, Result};
 pub use obbackup::wording::{count, counted, duration, size};
-
-/// The version of every JSON document; it changes when a field changes its meaning.
-pub const SCHEMA: u32 = 1;
 
 /// Nothing but a line below the header.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
@@ -35,25 +33,6 @@ pub struct Output {
     pub verbose: bool,
     terminal: bool,
     color: bool,
-}
-
-/// The envelope of every document.
-#[derive(Serialize)]
-struct Document<'a, T> {
-    schema: u32,
-    #[serde(flatten)]
-    body: &'a T,
-}
-
-/// One line of JSON.
-pub fn to_json<T: Serialize>(body: &T) -> Result<String> {
-    serde_json::to_string(&Document {
-        schema: SCHEMA,
-        body,
-    })
-    .map_err(|error| {
-        Error::new(ErrorKind::Failure, "cannot write the result as JSON").source(error)
-    })
 }
 
 /// Whether what goes to this stream may have colors.

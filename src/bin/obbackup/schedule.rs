@@ -9,12 +9,11 @@ use comfy_table::Cell;
 use serde::Serialize;
 
 use obbackup::command::nights;
+use obbackup::command::schedules::{self, Listing, Upcoming, absent};
 use obbackup::command::service::{self, Program, Service};
 use obbackup::config::schedule::ScheduleSection;
-use obbackup::error::{Error, ErrorKind, Result};
+use obbackup::error::{Error, Result};
 use obbackup::format::manifest::Part;
-use obbackup::instance::history::RunReport;
-use obbackup::schedule::{self, Coming};
 
 use crate::Outcome;
 use crate::arguments::words;
@@ -164,54 +163,13 @@ pub fn run(session: &Session, arguments: Schedule) -> Result<Outcome> {
     }
 }
 
-#[derive(Serialize)]
-struct Listed {
-    name: String,
-    cron: String,
-    time_zone: &'static str,
-    repository: String,
-    only: Vec<Part>,
-    label: Option<String>,
-    enabled: bool,
-    next: Option<Coming>,
-    last: Option<RunReport>,
-}
-
-#[derive(Serialize)]
-struct Listing {
-    /// Whether a process of this machine runs them now.
-    running: bool,
-    schedules: Vec<Listed>,
-}
-
 fn list(session: &Session) -> Result<Outcome> {
-    let instance = session.instance()?;
-    let configuration = session.configuration()?;
-    let state = instance.state()?;
-    let mut listed = Vec::new();
-    for schedule in nights::schedules(&configuration, zone())? {
-        let last = state.history(1, |report| {
-            let occasion = report.occasion.as_ref();
-            occasion.is_some_and(|occasion| occasion.schedule == schedule.name)
-        })?;
-        let repository = configuration.repository(schedule.repository.as_deref())?;
-        let coming = schedule.coming(&instance.id, Utc::now(), 1);
-        listed.push(Listed {
-            cron: schedule.cron.to_string(),
-            time_zone: schedule.zone.name(),
-            repository: repository.name.unwrap_or(repository.url),
-            only: schedule.only.iter().copied().collect(),
-            enabled: schedule.is_enabled,
-            next: coming.into_iter().next().filter(|_| schedule.is_enabled),
-            last: last.into_iter().next(),
-            label: schedule.label,
-            name: schedule.name,
-        });
-    }
-    let listing = Listing {
-        running: nights::is_running(&instance)?,
-        schedules: listed,
-    };
+    let listing = schedules::list(
+        &session.instance()?,
+        &session.configuration()?,
+        zone(),
+        Utc::now(),
+    )?;
     session
         .output
         .show(&listing, |output| listing_text(output, &listing))?;
@@ -259,64 +217,19 @@ fn minute(moment: DateTime<Utc>, zone: Tz) -> String {
         .to_string()
 }
 
-#[derive(Serialize)]
-struct Upcoming {
-    schedules: Vec<UpcomingOf>,
-}
-
-#[derive(Serialize)]
-struct UpcomingOf {
-    name: String,
-    time_zone: &'static str,
-    enabled: bool,
-    runs: Vec<Moment>,
-}
-
-#[derive(Serialize)]
-struct Moment {
-    #[serde(flatten)]
-    coming: Coming,
-    /// `due_at` on the wall of the schedule's zone.
-    due_at_local: String,
-}
-
 fn next(session: &Session, arguments: &Next) -> Result<Outcome> {
-    let instance = session.instance()?;
-    let mut schedules = nights::schedules(&session.configuration()?, zone())?;
-    if let Some(name) = &arguments.name {
-        schedules.retain(|schedule| schedule.name == *name);
-        if schedules.is_empty() {
-            return Err(absent(name));
-        }
-    }
-    let of = |schedule: schedule::Schedule| UpcomingOf {
-        runs: schedule
-            .coming(&instance.id, Utc::now(), SHOWN)
-            .into_iter()
-            .map(|coming| Moment {
-                due_at_local: coming.due_at.with_timezone(&schedule.zone).to_rfc3339(),
-                coming,
-            })
-            .collect(),
-        time_zone: schedule.zone.name(),
-        enabled: schedule.is_enabled,
-        name: schedule.name,
-    };
-    let upcoming = Upcoming {
-        schedules: schedules.into_iter().map(of).collect(),
-    };
+    let upcoming = schedules::next(
+        &session.instance()?,
+        &session.configuration()?,
+        zone(),
+        Utc::now(),
+        arguments.name.as_deref(),
+        SHOWN,
+    )?;
     session
         .output
         .show(&upcoming, |output| upcoming_text(output, &upcoming))?;
     Ok(Outcome::Good)
-}
-
-fn absent(name: &str) -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        format!("there is no schedule `{}`", name.escape_debug()),
-    )
-    .hint("`obbackup schedule list` shows those that there are.")
 }
 
 fn upcoming_text(output: &Output, upcoming: &Upcoming) -> String {
@@ -354,19 +267,7 @@ fn set(session: &Session, arguments: Set) -> Result<Outcome> {
     let schedule = nights::set_schedule(&mut file, &name, &section, zone())?;
     file.save(instance.owner)?;
     let upcoming = Upcoming {
-        schedules: vec![UpcomingOf {
-            name,
-            time_zone: schedule.zone.name(),
-            enabled: schedule.is_enabled,
-            runs: schedule
-                .coming(&instance.id, Utc::now(), 1)
-                .into_iter()
-                .map(|coming| Moment {
-                    due_at_local: coming.due_at.with_timezone(&schedule.zone).to_rfc3339(),
-                    coming,
-                })
-                .collect(),
-        }],
+        schedules: vec![schedules::upcoming(schedule, &instance, Utc::now(), 1)],
     };
     session.output.show(&upcoming, |output| {
         let mut text = upcoming_text(output, &upcoming);
@@ -400,12 +301,11 @@ fn changed(mut section: ScheduleSection, arguments: Set) -> ScheduleSection {
     section
 }
 
-#[derive(Serialize)]
-struct Removed<'a> {
-    removed: &'a str,
-}
-
 fn remove(session: &Session, arguments: &Remove) -> Result<Outcome> {
+    #[derive(Serialize)]
+    struct Removed<'a> {
+        removed: &'a str,
+    }
     let instance = session.instance()?;
     let mut file = session
         .configuration_file_to_write()?

@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use obbackup::command::nights::Place;
 use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
+use obbackup::command::throttle::Throttle;
 use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice, RestoreSection};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
@@ -177,13 +178,15 @@ impl Session {
         Ok(configured.map_or_else(machine, |jobs| usize::from(jobs.get())))
     }
 
-    /// What the machine offers.
+    /// What the machine offers, and how much of it may be taken.
     pub fn surroundings(&self) -> Result<Surroundings> {
+        let backup = self.configuration()?.backup;
         let path = std::env::var_os("PATH").unwrap_or_default();
         Ok(Surroundings {
             jobs: self.jobs()?,
             program_directories: std::env::split_paths(&path).collect(),
             work_directory: std::env::temp_dir(),
+            throttle: Throttle::configured(&backup),
         })
     }
 

@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 
 use chrono::Utc;
 use comfy_table::Cell;
-use serde::Serialize;
 
-use obbackup::command::list::{BackupSummary, LastDrill, server_version};
+use obbackup::command::list::{BackupSummary, LastDrill};
+use obbackup::command::show::{Detail, show};
 use obbackup::error::Result;
 use obbackup::format::age;
-use obbackup::format::bytes::ByteString;
-use obbackup::format::manifest::{Manifest, ModuleVersion, Part};
+use obbackup::format::manifest::Part;
 
 use crate::Outcome;
 use crate::arguments::Show;
@@ -18,86 +17,14 @@ use crate::list::status_text;
 use crate::output::{Output, count, counted, duration, local_time, safe, size};
 use crate::session::Session;
 
-/// A backup as `show --json` has it.
-#[derive(Serialize)]
-struct Detail<'a> {
-    #[serde(flatten)]
-    summary: BackupSummary,
-    database: Option<Database<'a>>,
-    parts: Vec<Directory<'a>>,
-    modules: &'a [ModuleVersion],
-    source_path: &'a str,
-    tool: &'a str,
-    format: u32,
-}
-
-#[derive(Serialize)]
-struct Database<'a> {
-    name: &'a str,
-    application_role: &'a str,
-    server_version: String,
-    client_version: String,
-    tables: u64,
-    rows: u64,
-    bytes: u64,
-    db_modified: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Directory<'a> {
-    part: Part,
-    root: &'a ByteString,
-    entries: u64,
-    files: u64,
-    bytes: u64,
-    excluded: &'a [ByteString],
-}
-
 pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
-    let marks = repository.marks_of(&backup.id)?;
-    let summary = BackupSummary {
-        pinned: repository.is_pinned(&backup)?,
-        ..BackupSummary::from(&backup).with_marks(&marks)
-    };
-    let detail = detail(&backup.manifest, summary);
+    let detail = show(&repository, &backup)?;
     session
         .output
         .show(&detail, |output| text(output, &detail))?;
     Ok(Outcome::Good)
-}
-
-fn detail(manifest: &Manifest, summary: BackupSummary) -> Detail<'_> {
-    Detail {
-        summary,
-        database: manifest.database.as_ref().map(|database| Database {
-            name: &database.name,
-            application_role: &database.application_role,
-            server_version: server_version(database.server_version),
-            client_version: server_version(database.client_version),
-            tables: database.tables,
-            rows: database.rows,
-            bytes: database.bytes,
-            db_modified: database.db_modified.as_deref(),
-        }),
-        parts: manifest
-            .files
-            .iter()
-            .map(|files| Directory {
-                part: files.part,
-                root: &files.root,
-                entries: files.catalog.entries,
-                files: files.files,
-                bytes: files.bytes,
-                excluded: &files.excluded,
-            })
-            .collect(),
-        modules: &manifest.instance.modules,
-        source_path: &manifest.instance.source_path,
-        tool: &manifest.tool,
-        format: manifest.format,
-    }
 }
 
 /// The lines that `show` and `backup` have in common.

@@ -149,7 +149,7 @@ impl Progress for Terminal {
             warning: &'a str,
         }
         if let View::Json = self.view {
-            if let Ok(line) = crate::output::to_json(&Warning { warning: message }) {
+            if let Ok(line) = obbackup::command::document::to_json(&Warning { warning: message }) {
                 self.say(&line);
             }
             return;

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color};
-use serde::Serialize;
-
+use obbackup::command::verify::{Verified, verify};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
 use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
@@ -17,14 +16,6 @@ use crate::session::Session;
 
 /// How many damaged objects a message names.
 const SHOWN: usize = 10;
-
-#[derive(Serialize)]
-struct Document<'a> {
-    sound: bool,
-    read_data: bool,
-    #[serde(flatten)]
-    verification: &'a Verification,
-}
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     if arguments.drill {
@@ -41,20 +32,18 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
         backup: backup.map(|backup| backup.id),
         jobs: session.jobs()?,
     };
-    let verification = session.work(|progress| repository.verify(&options, progress))?;
-    let sound = verification.is_sound();
-    let document = Document {
-        sound,
-        read_data: options.read_data,
-        verification: &verification,
-    };
+    let verified = session.work(|progress| verify(&repository, &options, progress))?;
     session
         .output
-        .show(&document, |output| text(output, &document))?;
-    if sound {
+        .show(&verified, |output| text(output, &verified))?;
+    if verified.sound {
         return Ok(Outcome::Good);
     }
-    tell(session, &verification, &repository.storage().location())?;
+    tell(
+        session,
+        &verified.verification,
+        &repository.storage().location(),
+    )?;
     Ok(Outcome::But(ErrorKind::Damaged))
 }
 
@@ -94,8 +83,8 @@ fn tell(session: &Session, verification: &Verification, place: &str) -> Result<(
     Ok(())
 }
 
-fn text(output: &Output, document: &Document) -> String {
-    let seen = document.verification;
+fn text(output: &Output, verified: &Verified) -> String {
+    let seen = &verified.verification;
     let mut text = String::new();
     if !seen.findings.is_empty() {
         let rows = seen
@@ -118,12 +107,12 @@ fn text(output: &Output, document: &Document) -> String {
         text = output.table(&["SEVERITY", "OBJECT", "PROBLEM", "BACKUPS"], &[], rows);
         text.push('\n');
     }
-    let how = if document.read_data {
+    let how = if verified.read_data {
         format!("{} read and proven", size(seen.read_bytes))
     } else {
         "names and lengths checked; --read-data reads every byte".to_owned()
     };
-    let verdict = if document.sound {
+    let verdict = if verified.sound {
         "The repository is sound"
     } else {
         "The repository is damaged"

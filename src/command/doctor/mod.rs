@@ -71,6 +71,25 @@ pub struct Check {
     pub remedy: Option<String>,
 }
 
+/// The checks, and what they come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// Whether backups and restores would work.
+    pub healthy: bool,
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+}
+
+impl Diagnosis {
+    /// What `checks` come to.
+    pub fn of(checks: Vec<Check>) -> Self {
+        Self {
+            healthy: checks.iter().all(|check| check.result != Health::Failure),
+            checks,
+        }
+    }
+}
+
 /// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,0 +1,214 @@
+//! Handing a restore over to the command: it stops the server that the JVM is, and has to outlive it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::children;
+use super::requests::Restore;
+use super::workplace::Workplace;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::progress::Progress;
+
+const PAUSE: Duration = Duration::from_millis(20);
+/// No answer of the command is longer.
+const ANSWER_LIMIT_BYTES: u64 = 16 << 20;
+
+/// Asks the command for the plan, or lets it begin and go on by itself. The answer is the command's own
+/// JSON.
+pub fn restore(place: &Workplace, request: &Restore) -> Result<String> {
+    if request.dry_run {
+        place.operation().run("restore plan", |progress| {
+            Run::start(place, request)?.wait(progress)
+        })
+    } else {
+        // Once it has begun it is not ours to stop.
+        Run::start(place, request)?.wait(&crate::progress::Silent)
+    }
+}
+
+/// The command while it runs. Its output goes to files without names: what it leaves running in the
+/// background could keep a pipe open for as long as the restore takes.
+struct Run {
+    child: Child,
+    output: File,
+    errors: File,
+}
+
+impl Run {
+    fn start(place: &Workplace, request: &Restore) -> Result<Self> {
+        let options = place.options();
+        let program = options.program.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Usage,
+                "a restore needs the command obbackup, and its path is not set",
+            )
+            .hint("Set the program when this Backup is opened.")
+        })?;
+        let file = || {
+            tempfile::tempfile_in(&options.environment.temporary_directory)
+                .io_context(|| "cannot make a temporary file".to_owned())
+        };
+        let (output, errors) = (file()?, file()?);
+        let shared = |file: &File| {
+            file.try_clone()
+                .map(Stdio::from)
+                .io_context(|| "cannot share a file".to_owned())
+        };
+        let mut command = Command::new(program);
+        children::keep_nothing(&mut command);
+        command
+            .args(arguments(place, request))
+            .stdin(Stdio::null())
+            .stdout(shared(&output)?)
+            .stderr(shared(&errors)?);
+        let environment = place.environment();
+        for (name, value) in [
+            ("HOME", &environment.home),
+            ("CATALINA_BASE", &environment.catalina_base),
+            ("CATALINA_HOME", &environment.catalina_home),
+        ] {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        let child = command
+            .spawn()
+            .io_context(|| format!("cannot start `{}`", program.display()))?;
+        Ok(Self {
+            child,
+            output,
+            errors,
+        })
+    }
+
+    fn wait(mut self, progress: &dyn Progress) -> Result<String> {
+        let status = loop {
+            let ended = self
+                .child
+                .try_wait()
+                .io_context(|| "cannot wait for obbackup".to_owned())?;
+            if let Some(status) = ended {
+                break status;
+            }
+            if let Err(cancelled) = progress.check() {
+                // A plan changes nothing, so that it can be cut off anywhere.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return Err(cancelled);
+            }
+            std::thread::sleep(PAUSE);
+        };
+        if status.success() {
+            return text(&mut self.output);
+        }
+        let said = text(&mut self.errors)?;
+        Err(failure(&said).unwrap_or_else(|| {
+            let last = said.lines().last().unwrap_or("it said nothing");
+            Error::new(
+                ErrorKind::Failure,
+                format!("obbackup failed ({status}): {last}"),
+            )
+        }))
+    }
+}
+
+fn text(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.take(ANSWER_LIMIT_BYTES).read_to_end(&mut bytes))
+        .io_context(|| "cannot read what obbackup said".to_owned())?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+fn arguments(place: &Workplace, request: &Restore) -> Vec<OsString> {
+    let options = place.options();
+    let mut arguments: Vec<OsString> = vec!["--json".into(), "--no-input".into()];
+    let mut add = |name: &str, value: OsString| {
+        let mut argument = OsString::from(format!("--{name}="));
+        argument.push(value);
+        arguments.push(argument);
+    };
+    add("instance", options.instance.clone().into());
+    if let Some(path) = &options.configuration {
+        add("config", path.clone().into());
+    }
+    if let Some(repository) = &options.repository {
+        add("repository", repository.into());
+    }
+    let flags = [
+        ("in-place", request.in_place),
+        ("no-safety-backup", request.no_safety_backup),
+        ("dry-run", request.dry_run),
+        // The JVM's user has confirmed it in the window.
+        ("yes", !request.dry_run),
+        ("detach", !request.dry_run),
+    ];
+    arguments.push("restore".into());
+    let mut add = |name: &str, value: &str| arguments.push(format!("--{name}={value}").into());
+    for part in &request.only {
+        add("only", part.word());
+    }
+    for path in &request.paths {
+        add("path", path);
+    }
+    if let Some(database) = &request.to_database {
+        add("to-database", database);
+    }
+    if let Some(directory) = &request.to_directory {
+        add("to-directory", directory);
+    }
+    for (flag, is_set) in flags {
+        if is_set {
+            arguments.push(format!("--{flag}").into());
+        }
+    }
+    arguments.extend(["--".into(), OsString::from(&request.id)]);
+    arguments
+}
+
+/// The error that the command reported as JSON; warnings may stand before it.
+fn failure(said: &str) -> Option<Error> {
+    #[derive(Deserialize)]
+    struct Document {
+        error: Reported,
+    }
+    #[derive(Deserialize)]
+    struct Reported {
+        kind: String,
+        message: String,
+        hint: Option<String>,
+    }
+    let Document { error: reported } = said
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok())?;
+    let kind = ErrorKind::all()
+        .find(|kind| kind.name() == reported.kind)
+        .unwrap_or(ErrorKind::Failure);
+    let error = Error::new(kind, reported.message);
+    Some(match reported.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_the_command_stays_what_it_was() {
+        let said = "{\"schema\":1,\"warning\":\"x\"}\n{\"schema\":1,\"error\":{\"kind\":\"LOCKED\",\"exit_code\":11,\
+                    \"retryable\":true,\"message\":\"in use\",\"hint\":\"Wait.\"}}\n";
+        let error = failure(said).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert_eq!(error.to_string(), "in use");
+        assert_eq!(error.hint_text(), Some("Wait."));
+        assert!(failure("Segmentation fault").is_none());
+    }
+}

@@ -1,0 +1,193 @@
+//! A workplace: one instance with its configuration and repository, as a handle stands for it.
+//!
+//! The configuration is read anew by each call: the command line may have changed it meanwhile.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::operation::Slot;
+use super::requests::Open;
+use super::schedules::Schedules;
+use chrono_tz::Tz;
+
+use crate::command::surroundings::Surroundings;
+use crate::command::throttle::Throttle;
+use crate::config::{self, Configuration, ConfigurationFile};
+use crate::error::{Error, ErrorKind, Result};
+use crate::instance::{Environment, Instance};
+use crate::repository::Repository;
+use crate::repository::backups::Backup;
+use crate::schedule::calendar;
+use crate::storage;
+
+/// See the module's text.
+pub struct Workplace {
+    options: Open,
+    environment: Environment,
+    operation: Slot,
+    schedules: Schedules,
+    /// The repository that was opened last, and where.
+    repository: Mutex<Option<(String, Repository)>>,
+}
+
+impl Workplace {
+    /// For an instance that must be there. Its repository need not.
+    pub fn open(options: Open) -> Result<Self> {
+        if options.nice.is_some_and(|nice| nice > 19) {
+            return Err(Error::new(ErrorKind::Usage, "nice is above 19"));
+        }
+        let surroundings = &options.environment;
+        let hostname = rustix::system::uname();
+        let hostname = hostname.nodename().to_string_lossy();
+        let mut environment = Environment::from_variables(hostname, |name| {
+            surroundings.variables.get(name).map(OsString::from)
+        });
+        // What the JVM was started with is known better than what the variables say of it.
+        if surroundings.properties_path.is_some() {
+            environment
+                .properties_path
+                .clone_from(&surroundings.properties_path);
+        }
+        if surroundings.machine_name.is_some() {
+            environment
+                .machine_name
+                .clone_from(&surroundings.machine_name);
+        }
+        let workplace = Self {
+            options,
+            environment,
+            operation: Slot::default(),
+            schedules: Schedules::default(),
+            repository: Mutex::default(),
+        };
+        workplace.instance()?;
+        Ok(workplace)
+    }
+
+    /// What it was opened with.
+    pub fn options(&self) -> &Open {
+        &self.options
+    }
+
+    /// What it depends on outside of the instance.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The long operation that is running.
+    pub fn operation(&self) -> &Slot {
+        &self.operation
+    }
+
+    /// The configuration file; it need not exist.
+    pub fn configuration_file(&self) -> Result<ConfigurationFile> {
+        match &self.options.configuration {
+            Some(path) => ConfigurationFile::open(path),
+            None => ConfigurationFile::open(&config::default_path(&self.options.instance)),
+        }
+    }
+
+    /// What the configuration says now.
+    pub fn configuration(&self) -> Result<Configuration> {
+        Ok(self.configuration_file()?.configuration().clone())
+    }
+
+    /// The instance, as its configuration has it now.
+    pub fn instance(&self) -> Result<Instance> {
+        Instance::open(
+            &self.options.instance,
+            &self.environment,
+            &self.configuration()?,
+        )
+    }
+
+    /// Where the repository is.
+    pub fn url(&self, configuration: &Configuration) -> Result<String> {
+        let named = self.options.repository.as_deref();
+        let url = configuration.repository(named)?.url;
+        check_url(&url)?;
+        Ok(url)
+    }
+
+    /// The zone that people are told times in.
+    pub fn zone(&self) -> Tz {
+        let named = self.options.environment.variables.get("TZ");
+        named
+            .and_then(|name| calendar::zone(name.trim_start_matches(':')).ok())
+            .unwrap_or_else(calendar::zone_of_machine)
+    }
+
+    /// Lets what runs end: the operation, and the schedules.
+    pub fn stop(&self) {
+        self.operation.cancel();
+        self.schedules.stop();
+    }
+
+    /// The schedules, as far as this workplace runs them.
+    pub fn schedules(&self) -> &Schedules {
+        &self.schedules
+    }
+
+    /// The repository, opened.
+    pub fn repository(&self) -> Result<Repository> {
+        let url = self.url(&self.configuration()?)?;
+        let mut opened = self
+            .repository
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, repository)) = opened.as_ref()
+            && *at == url
+        {
+            return Ok(repository.clone());
+        }
+        let owner = self.instance()?.owner;
+        let repository = Repository::open(storage::open(&url, Some(owner))?)?;
+        *opened = Some((url, repository.clone()));
+        Ok(repository)
+    }
+
+    /// The backup that `text` names; `latest` is the instance's own.
+    pub fn resolve(&self, repository: &Repository, text: &str) -> Result<Backup> {
+        repository.resolve(text, Some(&self.instance()?.id))
+    }
+
+    /// Threads, programs and limits.
+    pub fn surroundings(&self) -> Result<Surroundings> {
+        let section = self.configuration()?.backup;
+        let configured = Throttle::configured(&section);
+        let machine = || std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.options.jobs.or(section.jobs);
+        let path = self.options.environment.variables.get("PATH");
+        let directories: Vec<PathBuf> = path
+            .map(|path| std::env::split_paths(path).collect())
+            .unwrap_or_default();
+        Ok(Surroundings {
+            jobs: jobs.map_or_else(machine, |jobs| usize::from(jobs.get())),
+            program_directories: directories,
+            work_directory: self.options.environment.temporary_directory.clone(),
+            throttle: Throttle {
+                nice: self.options.nice.unwrap_or(configured.nice),
+                bytes_per_second: self
+                    .options
+                    .bytes_per_second
+                    .or(configured.bytes_per_second),
+            },
+        })
+    }
+}
+
+/// The current directory of a server is nobody's choice.
+pub fn check_url(url: &str) -> Result<()> {
+    if url.contains("://") || Path::new(url).is_absolute() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Usage,
+        format!(
+            "the repository `{}` is not an absolute path",
+            url.escape_debug()
+        ),
+    )
+    .hint("Name a directory from the root on, or a URL."))
+}

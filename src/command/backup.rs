@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -452,7 +452,7 @@ fn roots(
     repository: &Repository,
     options: &BackupOptions,
 ) -> Result<Vec<FileRoot>> {
-    check_nesting(Path::new(&repository.storage().location()), instance)?;
+    check_nesting(&repository.storage().location(), instance)?;
     let roots: Vec<_> = instance
         .roots()
         .into_iter()

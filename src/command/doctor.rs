@@ -1,7 +1,5 @@
 //! Whether a backup, and a restore, would find everything that they need.
 
-use std::path::Path;
-
 use chrono::Utc;
 use serde::Serialize;
 
@@ -207,7 +205,7 @@ impl Report {
 
     fn repository(&mut self, instance: &Instance, repository: &Repository) {
         let location = repository.storage().location();
-        if let Err(error) = check_nesting(Path::new(&location), instance) {
+        if let Err(error) = check_nesting(&location, instance) {
             return self.failed("repository", &error);
         }
         self.ok(

@@ -1,11 +1,11 @@
 //! Making a repository and writing down which instance it is for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::codec::Compression;
-use crate::config::ConfigurationFile;
+use crate::config::{ConfigurationFile, RepositorySection};
 use crate::error::Result;
 use crate::instance::{Instance, check_nesting};
 use crate::repository::Repository;
@@ -29,18 +29,18 @@ pub struct Initialized {
 /// The name under which `init` writes the first repository down.
 const FIRST_NAME: &str = "main";
 
-/// Makes the repository at `url` and, with an instance, names it in that instance's configuration.
+/// Makes the repository that `section` says and, with an instance, names it in that instance's configuration.
 ///
 /// The repository comes first: a configuration never names one that is not there.
 pub fn init(
-    url: &str,
+    section: &RepositorySection,
     compression: Compression,
     instance: Option<&Instance>,
     configuration: Option<&mut ConfigurationFile>,
 ) -> Result<Initialized> {
-    let storage = storage::open(url, instance.map(|instance| instance.owner))?;
+    let storage = storage::open(section, instance.map(|instance| instance.owner))?;
     if let Some(instance) = instance {
-        check_nesting(Path::new(&storage.location()), instance)?;
+        check_nesting(&storage.location(), instance)?;
     }
     let repository = Repository::init(storage, compression)?;
     let location = repository.storage().location();

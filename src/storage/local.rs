@@ -227,6 +227,10 @@ impl Storage for Local {
         sync_directory(file.parent().unwrap_or(Path::new("."))).io_context(context)
     }
 
+    fn retain(&self, path: &str) -> Result<()> {
+        check_path(path)
+    }
+
     fn space(&self) -> Result<Option<Space>> {
         // Before `init` the device is that of the nearest directory above.
         let existing = self.root.ancestors().find(|path| path.exists());
@@ -246,6 +250,10 @@ impl Storage for Local {
 
     fn location(&self) -> String {
         self.root.display().to_string()
+    }
+
+    fn is_remote(&self) -> bool {
+        false
     }
 }
 

@@ -83,12 +83,20 @@ impl Storage for Memory {
         Ok(())
     }
 
+    fn retain(&self, path: &str) -> Result<()> {
+        check_path(path)
+    }
+
     fn space(&self) -> Result<Option<Space>> {
         Ok(None)
     }
 
     fn location(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn is_remote(&self) -> bool {
+        false
     }
 }
 

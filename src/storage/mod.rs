@@ -24,12 +24,16 @@ mod contract;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod retry;
+pub mod s3;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::Owner;
+use crate::config::{Owner, RepositorySection};
 use crate::error::{Error, ErrorKind, Result};
+use retry::{Patience, Retrying};
 
 /// See the contract in the module's text.
 pub trait Storage: Send + Sync {
@@ -51,11 +55,17 @@ pub trait Storage: Send + Sync {
     /// Removes the object.
     fn delete(&self, path: &str) -> Result<()>;
 
+    /// Keeps the object from being deleted for as long as a new one would be, where the storage does such a thing.
+    fn retain(&self, path: &str) -> Result<()>;
+
     /// The room on the device, where there is such a thing.
     fn space(&self) -> Result<Option<Space>>;
 
     /// Where it is, for people.
     fn location(&self) -> String;
+
+    /// Whether each request costs a round trip, so that few large ones are better than many small ones.
+    fn is_remote(&self) -> bool;
 }
 
 impl<S: Storage + ?Sized> Storage for Arc<S> {
@@ -83,12 +93,20 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
         (**self).delete(path)
     }
 
+    fn retain(&self, path: &str) -> Result<()> {
+        (**self).retain(path)
+    }
+
     fn space(&self) -> Result<Option<Space>> {
         (**self).space()
     }
 
     fn location(&self) -> String {
         (**self).location()
+    }
+
+    fn is_remote(&self) -> bool {
+        (**self).is_remote()
     }
 }
 
@@ -112,14 +130,24 @@ pub struct Space {
     pub free_inodes: Option<u64>,
 }
 
-/// The storage at `url`: a path of this machine. What is made there belongs to `owner`.
-pub fn open(url: &str, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
+/// The storage of a repository. What is made there belongs to `owner`.
+pub fn open(section: &RepositorySection, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
+    let url = &section.url;
+    if section.is_bucket() {
+        let patience = section
+            .give_up_after_seconds
+            .map_or_else(Patience::default, |seconds| Patience {
+                total: Duration::from_secs(u64::from(seconds.get())),
+                ..Patience::default()
+            });
+        return Ok(Arc::new(Retrying::new(s3::S3::open(section)?, patience)));
+    }
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
             ErrorKind::Usage,
             format!("`{url}`: a repository on `{scheme}` is not supported"),
         )
-        .hint("Name a directory."));
+        .hint("Name a directory, or a bucket: s3://bucket/prefix."));
     }
     if url.is_empty() {
         return Err(

@@ -19,6 +19,7 @@ mod made_up_instance;
 mod nasty;
 mod reader;
 mod servers;
+mod storage;
 mod sweep;
 mod trouble;
 mod whole;

@@ -17,4 +17,6 @@ pub mod equality;
 pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod s3;
 pub mod tree;
+pub mod warden;

@@ -102,9 +102,10 @@ impl Session {
         let mut choice = self
             .configuration()?
             .repository(self.global.repository.as_deref())?;
-        if !choice.url.contains("://") && !choice.url.is_empty() {
-            let path = absolute(Path::new(&choice.url))?;
-            choice.url = path.into_os_string().into_string().map_err(|path| {
+        let url = &mut choice.section.url;
+        if !url.contains("://") && !url.is_empty() {
+            let path = absolute(Path::new(url))?;
+            *url = path.into_os_string().into_string().map_err(|path| {
                 Error::new(
                     ErrorKind::Usage,
                     format!(
@@ -125,7 +126,7 @@ impl Session {
             .ok()
             .flatten()
             .map(|instance| instance.owner);
-        Repository::open(storage::open(&self.repository_choice()?.url, owner)?)
+        Repository::open(storage::open(&self.repository_choice()?.section, owner)?)
     }
 
     /// The backup that `text` names. `latest` is the instance's own where there is one.

@@ -47,14 +47,20 @@ pub fn init(
     let mut written = None;
     if let (Some(instance), Some(file)) = (instance, configuration) {
         file.set_instance_id(&instance.id)?;
-        let taken = &file.configuration().repository;
-        let mut name = FIRST_NAME.to_owned();
-        let mut number = 2;
-        while taken.get(&name).is_some_and(|known| known.url != location) {
-            name = format!("{FIRST_NAME}-{number}");
-            number += 1;
+        let known = &file.configuration().repository;
+        // One that was named in the file has its section, and may have more in it than its url.
+        if known
+            .values()
+            .all(|other| other.url != section.url && other.url != location)
+        {
+            let mut name = FIRST_NAME.to_owned();
+            let mut number = 2;
+            while known.contains_key(&name) {
+                name = format!("{FIRST_NAME}-{number}");
+                number += 1;
+            }
+            file.add_repository(&name, &location, false)?;
         }
-        file.add_repository(&name, &location, false)?;
         file.save(instance.owner)?;
         written = Some(file.path().to_owned());
     }

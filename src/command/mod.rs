@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod contents;
+pub mod copy;
 pub mod delete;
 pub mod doctor;
 pub mod init;

@@ -70,7 +70,7 @@ impl Repository {
         }
         let mut kept: Vec<_> = Vec::new();
         for id in &indexes.sound {
-            let index = Index::decode(id, &self.storage().read(&path::index(id))?)?;
+            let index = self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))?;
             kept.extend(
                 index
                     .packs

@@ -23,6 +23,8 @@ use crate::storage::Storage;
 const PACK_BYTES: u64 = 16 << 20;
 /// Packs on their way at once: while one waits for its fsync another is written.
 const UPLOADS: usize = 2;
+/// The same where each request costs a round trip: enough to fill a line, few enough for the memory.
+const REMOTE_UPLOADS: usize = 4;
 /// After so many packs their index is written, so that an interrupted backup's work is found by the next.
 const PACKS_PER_INDEX: usize = 32;
 
@@ -104,7 +106,12 @@ impl Repository {
         });
         let (packs, incoming) = bounded::<PackBuilder>(0);
         let mut uploads = Vec::new();
-        for number in 0..UPLOADS {
+        let at_once = if self.storage.is_remote() {
+            REMOTE_UPLOADS
+        } else {
+            UPLOADS
+        };
+        for number in 0..at_once {
             let (shared, incoming) = (shared.clone(), incoming.clone());
             uploads.push(
                 std::thread::Builder::new()
@@ -138,7 +145,11 @@ impl Shared {
             return Ok(());
         }
         let (content, bytes) = pack.finish()?;
-        self.create(&path::pack(&content.id), &bytes)?;
+        self.store(content, &bytes)
+    }
+
+    fn store(&self, content: PackContent, bytes: &[u8]) -> Result<()> {
+        self.create(&path::pack(&content.id), bytes)?;
         let due = {
             let mut outcome = lock(&self.outcome);
             outcome.stored_bytes += content.bytes;
@@ -199,6 +210,22 @@ impl Writer {
     /// What was found to be wrong with the repository at the beginning and is being mended.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Stores a pack of another repository as it is; `content` says what it holds. For many threads too.
+    pub fn put_pack(&self, content: PackContent, bytes: &[u8]) -> Result<()> {
+        self.shared.failure()?;
+        let ids: Vec<ChunkId> = content.chunks.iter().map(|chunk| chunk.id).collect();
+        let plain_bytes = content.chunks.iter().map(|chunk| chunk.plain_bytes).sum();
+        self.shared.store(content, bytes)?;
+        self.new_bytes.fetch_add(plain_bytes, Ordering::Relaxed);
+        lock(&self.state).new.extend(ids);
+        Ok(())
+    }
+
+    /// The index of this run stands for these too: they are those of another repository.
+    pub fn supersede(&self, indexes: &[Digest256]) {
+        lock(&self.shared.outcome).supersedes.extend(indexes);
     }
 
     /// Closes the last pack and writes the index. After this everything put is found again.

@@ -11,9 +11,18 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Default)]
 pub struct Memory {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    far: bool,
 }
 
 impl Memory {
+    /// One that says of itself that each request costs a round trip.
+    pub fn far() -> Self {
+        Self {
+            far: true,
+            ..Self::default()
+        }
+    }
+
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +105,7 @@ impl Storage for Memory {
     }
 
     fn is_remote(&self) -> bool {
-        false
+        self.far
     }
 }
 

@@ -6,7 +6,8 @@
 //! empty nor starting with a dot. There are no directories to make or to remove.
 //!
 //! - **Create once**: [`Storage::create`] of a path that exists fails with `AlreadyExists` and leaves the
-//!   object as it was. Of several at once, one succeeds.
+//!   object as it was. Of several at once, one succeeds. Where answers can be lost on the way, a creator also
+//!   succeeds that finds the very bytes that it came with.
 //! - **Atomic**: an object is there with all of its bytes, or not at all, whenever and however the process or
 //!   the machine dies.
 //! - **Durable**: when `create` or `replace` returns, the object survives a power cut.
@@ -20,7 +21,7 @@
 //! A new property is added by wrapping a storage, not by changing one.
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 pub mod faulty;
 pub mod local;
 pub mod memory;

@@ -65,12 +65,11 @@ impl<S: Storage> Retrying<S> {
         }
     }
 
-    /// `attempt` is told whether it is the first one.
-    fn run<T>(&self, mut attempt: impl FnMut(bool) -> Result<T>) -> Result<T> {
+    fn run<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let began = Instant::now();
         let mut number = 0;
         loop {
-            let result = attempt(number == 0);
+            let result = attempt();
             let passing = match &result {
                 Err(error) => is_passing(error),
                 Ok(_) => false,
@@ -105,10 +104,10 @@ fn is_passing(error: &Error) -> bool {
 
 impl<S: Storage> Storage for Retrying<S> {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.run(|first| match self.storage.create(path, bytes) {
-            // The try before may have had its effect, and only its answer was lost: what is there now decides.
-            // Another client's object with the very same bytes is as good.
-            Err(error) if !first && error.kind() == ErrorKind::AlreadyExists => {
+        self.run(|| match self.storage.create(path, bytes) {
+            // A try before may have had its effect, and only its answer was lost; or the network delivered the
+            // request twice. What is there now decides; another client's object with the very same bytes is as good.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if self.storage.read(path)? == bytes {
                     Ok(())
                 } else {
@@ -120,27 +119,27 @@ impl<S: Storage> Storage for Retrying<S> {
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.run(|_| self.storage.replace(path, bytes))
+        self.run(|| self.storage.replace(path, bytes))
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        self.run(|_| self.storage.read(path))
+        self.run(|| self.storage.read(path))
     }
 
     fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        self.run(|_| self.storage.read_range(path, range.clone()))
+        self.run(|| self.storage.read_range(path, range.clone()))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        self.run(|_| self.storage.list(prefix))
+        self.run(|| self.storage.list(prefix))
     }
 
     fn delete(&self, path: &str) -> Result<()> {
-        self.run(|_| self.storage.delete(path))
+        self.run(|| self.storage.delete(path))
     }
 
     fn retain(&self, path: &str) -> Result<()> {
-        self.run(|_| self.storage.retain(path))
+        self.run(|| self.storage.retain(path))
     }
 
     fn space(&self) -> Result<Option<Space>> {
@@ -168,7 +167,7 @@ mod tests {
         Patience {
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(2),
-            total: Duration::from_secs(60),
+            total: Duration::from_mins(1),
             unanswered: Duration::from_millis(50),
         }
     }

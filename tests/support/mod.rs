@@ -17,6 +17,7 @@ pub mod equality;
 pub mod instance;
 pub mod nasty;
 pub mod programs;
+pub mod proxy;
 pub mod s3;
 pub mod tree;
 pub mod warden;

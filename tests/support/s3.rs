@@ -38,7 +38,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct S3Server {
     port: u16,
-    _warden: Warden,
+    warden: Warden,
 }
 
 impl S3Server {
@@ -98,17 +98,14 @@ impl S3Server {
             ],
         };
         let warden = Warden::start(&home, &arguments);
-        let server = Self {
-            port,
-            _warden: warden,
-        };
+        let server = Self { port, warden };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err()
             || server.try_run(|client| async move { client.list_buckets().send().await.is_ok() })
                 != Some(true)
         {
-            if began.elapsed() > Duration::from_secs(60) {
-                return Err(format!("{kind:?} did not start: {}", server._warden.log()));
+            if began.elapsed() > Duration::from_mins(1) {
+                return Err(format!("{kind:?} did not start: {}", server.warden.log()));
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -10,6 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
+use crate::copy::Copy;
+use crate::storage::{Df, ListStorages, TestStorage};
+
 /// Back up and restore one Openbravo instance as one consistent unit
 ///
 /// A backup holds the instance's PostgreSQL database, its sources, the deployed web application, the
@@ -101,6 +104,7 @@ pub enum Command {
     Verify(Verify),
     Restore(Restore),
     Delete(Delete),
+    Copy(Copy),
     Doctor(Doctor),
     #[command(subcommand)]
     Storage(Storage),
@@ -148,6 +152,10 @@ pub struct Backup {
     #[arg(long)]
     pub pin: bool,
 
+    /// Copy it to this repository too, besides those that the configuration names
+    #[arg(long, value_name = "NAME")]
+    pub copy_to: Vec<String>,
+
     /// Only these parts, separated by commas
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL.iter().map(|it| it.word())))]
     pub only: Vec<Part>,
@@ -194,7 +202,7 @@ pub struct List {
     pub all_instances: bool,
 }
 
-const ID_HELP: &str = "The first digits of the backup's id, at least four, or `latest`";
+pub const ID_HELP: &str = "The first digits of the backup's id, at least four, or `latest`";
 
 /// Show one backup: what it holds, what it cost, what it warns of
 #[derive(Debug, Args)]
@@ -342,19 +350,13 @@ Examples:
   obbackup doctor --instance /opt/openbravo --json")]
 pub struct Doctor {}
 
-/// About the room that backups take
+/// About the places that repositories lie in
 #[derive(Debug, Subcommand)]
 pub enum Storage {
+    List(ListStorages),
+    Test(TestStorage),
     Df(Df),
 }
-
-/// Show used, free and total space of the repository's device
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  obbackup storage df
-  obbackup storage df --json")]
-pub struct Df {}
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]

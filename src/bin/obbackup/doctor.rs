@@ -18,7 +18,11 @@ struct Document<'a> {
 
 pub fn run(session: &Session) -> Result<Outcome> {
     let instance = session.instance()?;
-    let checks = doctor(&instance, session.repository(), &session.surroundings()?);
+    let checks = doctor(
+        &instance,
+        session.repository_itself(),
+        &session.surroundings()?,
+    );
     let healthy = checks.iter().all(|check| check.result != Health::Failure);
     let document = Document {
         healthy,

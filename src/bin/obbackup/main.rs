@@ -3,6 +3,7 @@
 mod arguments;
 mod backup;
 mod contents;
+mod copy;
 mod delete;
 mod doctor;
 mod failure;
@@ -65,6 +66,9 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Doctor(_) => doctor::run(&session),
         Command::Delete(arguments) => delete::run(&session, &arguments),
+        Command::Copy(arguments) => copy::run(&session, &arguments),
+        Command::Storage(arguments::Storage::List(_)) => storage::list(&session),
+        Command::Storage(arguments::Storage::Test(_)) => storage::test(&session),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),

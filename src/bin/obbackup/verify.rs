@@ -23,7 +23,7 @@ struct Document<'a> {
 }
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
-    let repository = session.repository()?;
+    let repository = session.repository_itself()?;
     let backup = arguments
         .id
         .as_ref()

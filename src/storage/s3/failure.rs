@@ -196,6 +196,7 @@ fn of_the_way(
 }
 
 /// The table of what servers answer.
+#[allow(clippy::too_many_lines)] // A table is as long as what it lists.
 fn of_answer(doing: Doing, what: &str, surface: &Surface, answer: &Answer) -> Error {
     use ErrorKind as Kind;
     let bucket = &surface.bucket;
@@ -373,6 +374,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines)] // A table.
     fn each_trouble_has_its_kind_its_words_and_its_remedy() {
         use ErrorKind as Kind;
         let cases = [

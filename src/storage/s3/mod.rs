@@ -212,7 +212,8 @@ impl Bucket {
             .customize()
             .interceptor(SignedContent { sha256 })
             .send();
-        self.answer(Doing::Writing, path, &watch, sent).await?;
+        self.answer(Doing::Writing, path, &watch, Box::pin(sent))
+            .await?;
         Ok(())
     }
 
@@ -248,7 +249,8 @@ impl Bucket {
                     .build(),
             )
             .send();
-        self.answer(Doing::Retaining, path, &watch, sent).await?;
+        self.answer(Doing::Retaining, path, &watch, Box::pin(sent))
+            .await?;
         Ok(())
     }
 
@@ -261,7 +263,10 @@ impl Bucket {
             .bucket(&self.address.bucket)
             .key(self.address.key(path))
             .send();
-        match self.answer(Doing::Reading, path, &watch, sent).await {
+        match self
+            .answer(Doing::Reading, path, &watch, Box::pin(sent))
+            .await
+        {
             Ok(head) => Ok(Some(
                 u64::try_from(head.content_length().unwrap_or_default()).unwrap_or_default(),
             )),
@@ -331,10 +336,13 @@ impl Bucket {
             .get_object()
             .bucket(&self.address.bucket)
             .key(self.address.key(path))
-            .set_range(asked)
+            .set_range(asked.clone())
             .set_if_match(incoming.etag.clone())
             .send();
-        let mut answer = match self.answer(Doing::Reading, path, &watch, sent).await {
+        let mut answer = match self
+            .answer(Doing::Reading, path, &watch, Box::pin(sent))
+            .await
+        {
             Ok(answer) => answer,
             // Another version took its place between the parts: begin again.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -342,6 +350,14 @@ impl Bucket {
             }
             Err(error) => return Err(error),
         };
+        if asked.is_some()
+            && answer
+                .content_range()
+                .is_none_or(|it| range_start(it) != Some(start))
+        {
+            let other = "it is not the range that was asked for";
+            return Err(failure::cut(Doing::Reading, path, &self.surface, other));
+        }
         if incoming.etag.is_none() {
             incoming.etag = answer.e_tag().map(str::to_owned);
         }
@@ -391,7 +407,9 @@ impl Bucket {
                 .prefix(self.address.key(prefix))
                 .set_continuation_token(token.take())
                 .send();
-            let page = self.answer(Doing::Listing, &what, &watch, sent).await?;
+            let page = self
+                .answer(Doing::Listing, &what, &watch, Box::pin(sent))
+                .await?;
             for object in page.contents() {
                 // What ends in a slash is a folder that somebody's browser made.
                 let path = object.key().and_then(|key| self.address.path(key));
@@ -429,14 +447,23 @@ impl Bucket {
             .bucket(&self.address.bucket)
             .key(self.address.key(path))
             .send();
-        match self.answer(Doing::Deleting, path, &watch, sent).await {
+        match self
+            .answer(Doing::Deleting, path, &watch, Box::pin(sent))
+            .await
+        {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 }
 
-/// `bytes 0-4/10`
+/// `bytes 2-4/10` begins at 2.
+fn range_start(header: &str) -> Option<u64> {
+    let (start, _) = header.strip_prefix("bytes ")?.split_once('-')?;
+    start.trim().parse().ok()
+}
+
+/// `bytes 2-4/10` is part of 10.
 fn range_total(header: &str) -> Option<u64> {
     header.rsplit_once('/')?.1.parse().ok()
 }

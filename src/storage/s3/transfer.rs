@@ -89,7 +89,7 @@ impl Watch {
             if idle >= self.limit {
                 return Err(Stalled);
             }
-            left = self.limit - idle;
+            left = self.limit.saturating_sub(idle);
         }
     }
 }

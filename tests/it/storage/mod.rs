@@ -3,6 +3,9 @@
 mod conformance;
 #[path = "../../../src/storage/contract.rs"]
 mod contract;
+mod copies;
+mod faults;
+mod story;
 
 // What the conformance suite is written in.
 use obbackup::error::{ErrorKind, Result};

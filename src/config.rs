@@ -4,7 +4,11 @@
 //! from whoever runs the library, for it never reads the environment itself.
 
 mod file;
+pub mod log;
+pub mod notify;
 mod repository;
+pub mod retention;
+pub mod schedule;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -43,6 +47,16 @@ pub struct Configuration {
     pub database: DatabaseSection,
     /// About taking backups.
     pub backup: BackupSection,
+    /// About forgetting them.
+    pub retention: retention::RetentionSection,
+    /// When backups are taken by themselves, by name.
+    pub schedule: BTreeMap<String, schedule::ScheduleSection>,
+    /// Who is told of what, by name.
+    pub notify: BTreeMap<String, notify::NotifySection>,
+    /// What is watched besides.
+    pub watch: notify::WatchSection,
+    /// About the log.
+    pub log: log::LogSection,
 }
 
 /// `[instance]`
@@ -114,7 +128,7 @@ impl Configuration {
             Err(Error::new(ErrorKind::Usage, format!("`{}`: {what}", path.display())).hint(hint))
         };
         for (name, section) in &self.repository {
-            check_repository_name(name).map_err(|error| error.context(path.display()))?;
+            check_name("repository", name).map_err(|error| error.context(path.display()))?;
             if let Some((problem, remedy)) = section.problem() {
                 return wrong(format!("[repository.{name}]: {problem}"), remedy.to_owned());
             }
@@ -130,6 +144,11 @@ impl Configuration {
                     self.known_repositories(),
                 );
             }
+        }
+        let named = (self.schedule.keys().map(|name| ("schedule", name)))
+            .chain(self.notify.keys().map(|name| ("notifier", name)));
+        for (what, name) in named {
+            check_name(what, name).map_err(|error| error.context(path.display()))?;
         }
         if let Some(name) = &self.default_repository
             && !self.repository.contains_key(name)
@@ -147,6 +166,9 @@ impl Configuration {
                 "Remove the line, and `obbackup init` sets a new one.".to_owned(),
             );
         }
+        self.retention
+            .check()
+            .map_err(|error| error.context(format!("`{}`", path.display())))?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);
             let inside = relative
@@ -220,13 +242,14 @@ impl Configuration {
     }
 }
 
-/// A name must not look like a path or a URL, so that `--repository` can take either.
-pub fn check_repository_name(name: &str) -> Result<()> {
+/// A name of a repository must not look like a path or a URL, so that `--repository` can take either; all
+/// names are keys of the file, and stand in messages and names of files.
+pub fn check_name(what: &str, name: &str) -> Result<()> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
         return Err(Error::new(
             ErrorKind::Usage,
-            format!("`{}` is not a name for a repository", name.escape_debug()),
+            format!("`{}` is not a name for a {what}", name.escape_debug()),
         )
         .hint("Up to 64 letters, digits, `-` and `_`."));
     }

@@ -14,6 +14,8 @@
 
 pub mod error;
 
+pub mod wording;
+
 pub mod progress;
 
 pub mod config;
@@ -39,5 +41,11 @@ pub mod tomcat;
 pub mod source;
 
 pub mod target;
+
+pub mod log;
+
+pub mod notify;
+
+pub mod schedule;
 
 pub mod command;

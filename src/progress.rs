@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 ///
 /// Nothing here may block or fail: it is called from inner loops.
 pub trait Progress: Send + Sync {
+    /// The run begins, and has this id in the records and in the log.
+    fn begin(&self, _run: &str) {}
+
     /// A stage begins; `total_bytes` is the work ahead of it where it is known. `name` is for people:
     /// "database", "sources", "verify".
     fn stage(&self, name: &str, total_bytes: Option<u64>);

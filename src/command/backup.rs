@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::attachments::missing_files;
@@ -26,7 +26,7 @@ use crate::format::manifest::{
     BackupId, BackupType, Catalog, DatabasePart, FilesPart, InstanceIdentity, Manifest, Part,
     Statistics, Status,
 };
-use crate::format::record::{LeaseMode, Run};
+use crate::format::record::{LeaseMode, Occasion, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
 use crate::progress::Progress;
 use crate::repository::Repository;
@@ -154,9 +154,87 @@ pub fn run(
     surroundings: &Surroundings,
     progress: &dyn Progress,
 ) -> Result<BackupTaken> {
+    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
+    locked(
+        instance,
+        repository,
+        options,
+        surroundings,
+        progress,
+        &lock,
+        None,
+    )
+}
+
+/// What came of a run that a schedule started.
+#[derive(Debug)]
+pub enum Scheduled {
+    /// It took a backup.
+    Taken(Box<BackupTaken>),
+    /// Another node of the cluster, or another program, had done it already: its record.
+    Elsewhere(Box<Run>),
+}
+
+/// Takes the backup of `occasion`, unless that was done already.
+///
+/// Whoever runs it records it before giving back the lock. So whoever holds the lock and finds no record of the
+/// occasion is the only one to run it: of several nodes that come at once one takes the backup, and the
+/// others, which wait for the lock, find its record.
+pub fn run_scheduled(
+    instance: &Instance,
+    repository: &Repository,
+    options: &BackupOptions,
+    surroundings: &Surroundings,
+    progress: &dyn Progress,
+    occasion: &Occasion,
+) -> Result<Scheduled> {
+    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
+    // Clocks differ, so runs that seem to have begun before their time are looked at too.
+    let since = occasion.due_at - CLOCKS_DIFFER;
+    // One that was stopped is to be done again.
+    let stopped = outcome_word(ErrorKind::Cancelled);
+    let done = repository.runs(since)?.into_iter().find(|run| {
+        run.instance == instance.id
+            && run.occasion.as_ref() == Some(occasion)
+            && run.outcome != stopped
+    });
+    if let Some(run) = done {
+        return Ok(Scheduled::Elsewhere(Box::new(run)));
+    }
+    let occasion = Some(occasion.clone());
+    locked(
+        instance,
+        repository,
+        options,
+        surroundings,
+        progress,
+        &lock,
+        occasion,
+    )
+    .map(|taken| Scheduled::Taken(Box::new(taken)))
+}
+
+/// The word for a failure in records.
+pub fn outcome_word(kind: ErrorKind) -> String {
+    kind.name().to_lowercase()
+}
+
+/// The clocks of two nodes differ by less.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::days(1);
+
+/// Everything between taking and giving back the lock.
+fn locked(
+    instance: &Instance,
+    repository: &Repository,
+    options: &BackupOptions,
+    surroundings: &Surroundings,
+    progress: &dyn Progress,
+    lock: &Lock,
+    occasion: Option<Occasion>,
+) -> Result<BackupTaken> {
     let started_at = Utc::now();
     let run = random_id(8)?;
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
+    progress.begin(&run);
     let job = Job {
         instance,
         repository,
@@ -164,7 +242,7 @@ pub fn run(
         surroundings,
         progress,
     };
-    let taken = job.take(started_at, &run, &lock);
+    let taken = job.take(started_at, &run, lock);
     let backup = taken.as_ref().ok();
     let record = Run {
         id: run,
@@ -178,9 +256,11 @@ pub fn run(
         outcome: match &taken {
             Ok(backup) if backup.manifest.status == Status::Partial => "partial".to_owned(),
             Ok(_) => "ok".to_owned(),
-            Err(error) => error.kind().name().to_lowercase(),
+            Err(error) => outcome_word(error.kind()),
         },
         message: taken.as_ref().err().map(Error::message),
+        occasion,
+        host: Some(instance.host.clone()),
     };
     let recorded = repository.record(&record);
     let backup = taken?;
@@ -205,7 +285,6 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Everything between taking and giving back the lock.
     fn take(&self, started_at: DateTime<Utc>, run: &str, lock: &Lock) -> Result<Backup> {
         let Self {
             instance,
@@ -222,6 +301,7 @@ impl Job<'_> {
             None
         };
         let parent = parent(repository, instance)?;
+        repository.storage().hold_reserve()?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
         let mut identity = instance.identity();

@@ -20,6 +20,7 @@ use crate::format::record::{LeaseMode, Run};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::identity::Worker;
 use crate::repository::reader::Reader;
 use crate::repository::references::for_each_piece;
 use crate::repository::writer::Writer;
@@ -137,6 +138,8 @@ pub fn copy(
         finished_at: Utc::now(),
         backup: Some(backup.id),
         backup_finished_at: Some(backup.manifest.finished_at),
+        occasion: None,
+        host: Some(Worker::this().host.clone()),
         outcome: "ok".to_owned(),
         message: None,
     })?;

@@ -1,8 +1,9 @@
 //! Taking a backup out of existence, and giving back the room that only it needed.
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
+use crate::config::retention::RetentionSection;
 use crate::error::Result;
 use crate::format::id::random_id;
 use crate::format::manifest::BackupId;
@@ -10,6 +11,8 @@ use crate::format::record::{LeaseMode, Run};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::prune::PruneOptions;
+use crate::storage::Storage as _;
 
 /// What `delete` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,9 +23,14 @@ pub struct Deleted {
     pub freed_bytes: u64,
     /// Packs removed.
     pub packs: u64,
+    /// Bytes that `prune` gives back when the grace is over.
+    pub condemned_bytes: u64,
+    /// What could not be done, each with the reason.
+    pub notes: Vec<String>,
 }
 
-/// Deletes `backup`, and the packs that no other backup refers to.
+/// Deletes `backup`, and the packs that no other backup refers to: at once where every lease is surely seen, so that
+/// the exclusive one is all the safety that is needed; elsewhere they are condemned, and `prune` deletes them later.
 pub fn delete(
     repository: &Repository,
     backup: &Backup,
@@ -30,10 +38,21 @@ pub fn delete(
 ) -> Result<Deleted> {
     let started_at = Utc::now();
     let instance = &backup.manifest.instance.id;
+    repository.storage().release_reserve()?;
     let lock = repository.lock(LeaseMode::Exclusive, instance, "delete")?;
     progress.stage("delete", None);
     repository.delete_backup(backup, &lock)?;
-    let swept = repository.sweep(&lock, progress)?;
+    let options = PruneOptions {
+        grace: if repository.storage().shows_every_lease() {
+            TimeDelta::zero()
+        } else {
+            RetentionSection::default().grace()
+        },
+        repack_above_percent: 100,
+        now: Utc::now(),
+    };
+    let left = repository.storage().clear_remains()?;
+    let pruned = repository.prune(&lock, &options, progress)?;
     repository.record(&Run {
         id: random_id(8)?,
         command: "delete".to_owned(),
@@ -45,10 +64,15 @@ pub fn delete(
         backup_finished_at: Some(backup.manifest.finished_at),
         outcome: "ok".to_owned(),
         message: None,
+        occasion: None,
+        host: None,
     })?;
+    repository.storage().hold_reserve()?;
     Ok(Deleted {
         id: backup.id,
-        freed_bytes: swept.freed_bytes + backup.manifest_bytes,
-        packs: swept.packs,
+        freed_bytes: pruned.freed_bytes + backup.manifest_bytes + left,
+        packs: pruned.freed_packs,
+        condemned_bytes: pruned.condemned_bytes,
+        notes: pruned.notes,
     })
 }

@@ -136,6 +136,7 @@ pub fn server_version(number: u32) -> String {
 /// The backups that `options` asks for.
 pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
     let found = repository.backups()?;
+    let pins = repository.pins()?;
     let mut other_instances = 0;
     let mut backups = Vec::new();
     for backup in &found.backups {
@@ -155,7 +156,10 @@ pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
                 .backup_type
                 .is_none_or(|asked| asked == manifest.backup_type)
         {
-            backups.push(BackupSummary::from(backup));
+            backups.push(BackupSummary {
+                pinned: pins.is_pinned(backup),
+                ..BackupSummary::from(backup)
+            });
         }
     }
     let damaged = found

@@ -5,15 +5,19 @@ pub mod contents;
 pub mod copy;
 pub mod delete;
 pub mod doctor;
+pub mod forget;
 pub mod init;
 pub mod list;
+pub mod nights;
+pub mod pin;
+pub mod prune;
 pub mod restore;
+pub mod runs;
+pub mod service;
 pub mod storage;
 pub mod surroundings;
 
 mod attachments;
 mod database;
 
-/// At the root of each directory of an instance: what a restore stages, and the state before it.
-/// Never backed up.
-pub const OWN_DIRECTORY: &str = ".obbackup";
+pub use crate::instance::state::OWN_DIRECTORY;

@@ -43,7 +43,7 @@ pub fn storage_use(repository: &Repository) -> Result<StorageUse> {
             .filter(|object| path::parse_manifest(&object.path).is_some())
             .count() as u64,
         total_bytes: space.map(|space| space.total_bytes),
-        used_bytes: space.map(|space| space.total_bytes.saturating_sub(space.free_bytes)),
+        used_bytes: space.map(|space| space.used_bytes),
         free_bytes: space.map(|space| space.free_bytes),
         free_inodes: space.and_then(|space| space.free_inodes),
     })

@@ -11,4 +11,6 @@ pub struct Surroundings {
     pub program_directories: Vec<PathBuf>,
     /// Where short-lived private files may lie.
     pub work_directory: PathBuf,
+    /// Where copies of what never changes in a distant repository are kept.
+    pub cache_directory: Option<PathBuf>,
 }

@@ -6,9 +6,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Uid};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
-use super::{Configuration, check_repository_name};
+use super::schedule::ScheduleSection;
+use super::{Configuration, check_name};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
 /// No configuration is longer.
@@ -190,7 +191,7 @@ impl ConfigurationFile {
     /// Sets `[instance] id`.
     pub fn set_instance_id(&mut self, id: &str) -> Result<()> {
         self.edit(|document| {
-            section(document, "instance")?.insert("id", value(id));
+            section_of(document, "instance")?.insert("id", value(id));
             Ok(())
         })
     }
@@ -198,10 +199,10 @@ impl ConfigurationFile {
     /// Adds `[repository.<name>]`, or changes its place; the first one becomes the default, as does
     /// any with `default`.
     pub fn add_repository(&mut self, name: &str, url: &str, default: bool) -> Result<()> {
-        check_repository_name(name)?;
+        check_name("repository", name)?;
         let first = self.configuration.repository.is_empty();
         self.edit(|document| {
-            let repositories = section(document, "repository")?;
+            let repositories = section_of(document, "repository")?;
             repositories.set_implicit(true);
             let repository = repositories
                 .entry(name)
@@ -213,6 +214,65 @@ impl ConfigurationFile {
             if default || first {
                 document.insert("default_repository", value(name));
             }
+            Ok(())
+        })
+    }
+
+    /// Adds `[schedule.<name>]`, or makes it say what `section` says. Keys and comments that are not
+    /// about it stay.
+    pub fn set_schedule(&mut self, name: &str, section: &ScheduleSection) -> Result<()> {
+        check_name("schedule", name)?;
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        let number = |number: Option<u16>| number.map(|number| Value::from(i64::from(number)));
+        let parts: Array = section.only.iter().map(String::as_str).collect();
+        let keys = [
+            ("cron", Some(Value::from(section.cron.as_str()))),
+            ("time_zone", text(&section.time_zone)),
+            ("repository", text(&section.repository)),
+            ("only", (!parts.is_empty()).then(|| Value::from(parts))),
+            ("label", text(&section.label)),
+            ("enabled", section.enabled.map(Value::from)),
+            ("random_delay_minutes", number(section.random_delay_minutes)),
+            ("wait_minutes", number(section.wait_minutes)),
+        ];
+        self.edit(|document| {
+            let schedules = section_of(document, "schedule")?;
+            schedules.set_implicit(true);
+            let schedule = schedules
+                .entry(name)
+                .or_insert_with(|| Item::Table(Table::new()))
+                .as_table_like_mut()
+                .ok_or_else(|| not_a_table(&format!("schedule.{name}")))?;
+            for (key, value) in keys {
+                match (value, schedule.get_mut(key).and_then(Item::as_value_mut)) {
+                    // The comment behind a value is the value's own.
+                    (Some(mut value), Some(known)) => {
+                        *value.decor_mut() = known.decor().clone();
+                        *known = value;
+                    }
+                    (Some(value), None) => {
+                        schedule.insert(key, Item::Value(value));
+                    }
+                    (None, _) => {
+                        schedule.remove(key);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes `[schedule.<name>]` out. `NotFound` where there is none.
+    pub fn remove_schedule(&mut self, name: &str) -> Result<()> {
+        if !self.configuration.schedule.contains_key(name) {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("`{}` has no [schedule.{name}]", self.path.display()),
+            )
+            .hint("`obbackup schedule list` shows those that there are."));
+        }
+        self.edit(|document| {
+            section_of(document, "schedule")?.remove(name);
             Ok(())
         })
     }
@@ -238,7 +298,7 @@ impl ConfigurationFile {
     }
 }
 
-fn section<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut Table> {
+fn section_of<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut Table> {
     document
         .entry(name)
         .or_insert_with(|| Item::Table(Table::new()))
@@ -291,6 +351,45 @@ mod tests {
         assert_eq!(
             configuration.repository(None).unwrap().section.url,
             "/var/backups"
+        );
+    }
+
+    #[test]
+    fn a_schedule_is_edited_where_it_stands() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("obbackup.toml");
+        let text = "[schedule.nightly] # ours\ncron = '0 3 * * *' # after the batch\nlabel = 'x'\n\n\
+                    [schedule.other]\ncron = '@weekly'\n";
+        std::fs::write(&path, text).unwrap();
+        let mut file = ConfigurationFile::open(&path).unwrap();
+        let section = ScheduleSection {
+            cron: "30 2 * * *".to_owned(),
+            time_zone: Some("Europe/Madrid".to_owned()),
+            only: vec!["database".to_owned()],
+            enabled: Some(false),
+            ..ScheduleSection::default()
+        };
+        file.set_schedule("nightly", &section).unwrap();
+        file.set_schedule("new", &section).unwrap();
+        file.remove_schedule("other").unwrap();
+        assert_eq!(
+            file.remove_schedule("other").unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        file.save(me(directory.path())).unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        for kept in [
+            "[schedule.nightly] # ours",
+            "cron = \"30 2 * * *\" # after the batch",
+        ] {
+            assert!(written.contains(kept), "{written}");
+        }
+        let again = ConfigurationFile::open(&path).unwrap();
+        let schedules = &again.configuration().schedule;
+        assert_eq!(schedules.len(), 2);
+        assert_eq!(
+            (&schedules["nightly"], &schedules["new"]),
+            (&section, &section)
         );
     }
 

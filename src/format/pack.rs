@@ -15,6 +15,8 @@ pub const TOC: &str = "toc.json.gz";
 
 /// tar's unit: headers and padding come in it.
 const BLOCK: usize = 512;
+/// Random bytes that no two packs share.
+const SALT_BYTES: usize = 16;
 /// No table of contents unfolds to more.
 const TOC_LIMIT_BYTES: u64 = 64 << 20;
 
@@ -58,6 +60,13 @@ impl PackBuilder {
             plain_bytes,
         });
         Ok(())
+    }
+
+    /// Adds a chunk of random bytes that nothing refers to, so that the pack gets a name that no other has, whatever
+    /// else is in it.
+    pub fn salt(&mut self) -> Result<()> {
+        let salt = super::id::random_id(SALT_BYTES)?.into_bytes();
+        self.add(ChunkId::of(&salt), Codec::Plain, &salt, salt.len() as u64)
     }
 
     /// Bytes so far.

@@ -20,6 +20,8 @@ pub const RUNS: &str = "runs/";
 pub const LOCKS: &str = "locks/";
 /// Below it what a trial of the storage leaves behind that may write and not delete; means nothing.
 pub const TRIALS: &str = "trials/";
+/// Below it the lists of packs that are to be deleted after a time of grace.
+pub const CONDEMNED: &str = "condemned/";
 
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
@@ -76,6 +78,25 @@ pub fn run(started_at: DateTime<Utc>, run: &str) -> String {
     format!("{RUNS}{}-{run}.json", started_at.format(TIME))
 }
 
+/// The backup and the kind in a mark's path, if it is one.
+pub fn parse_mark(path: &str) -> Option<(Digest256, &str)> {
+    let (backup, name) = path.strip_prefix(MARKS)?.split_once('/')?;
+    let (kind, _) = name.strip_suffix(".json")?.split_once('-')?;
+    Some((backup.parse().ok()?, kind))
+}
+
+/// `condemned/<utc-time>-<id>.json`
+pub fn condemnation(at: DateTime<Utc>, id: &str) -> String {
+    format!("{CONDEMNED}{}-{id}.json", at.format(TIME))
+}
+
+/// When the run of a record began (whole seconds), if its path is that of one.
+pub fn parse_run(path: &str) -> Option<DateTime<Utc>> {
+    let name = path.strip_prefix(RUNS)?.strip_suffix(".json")?;
+    let (time, _) = name.split_once('-')?;
+    Some(NaiveDateTime::parse_from_str(time, TIME).ok()?.and_utc())
+}
+
 /// `locks/<id>.json`
 pub fn lease(id: &str) -> String {
     format!("{LOCKS}{id}.json")
@@ -92,6 +113,7 @@ mod tests {
         assert_eq!(parse_pack(&pack(&id)), Some(id));
         assert_eq!(parse_index(&index(&id)), Some(id));
         assert_eq!(parse_manifest(&manifest(at, &id)), Some((at, id)));
+        assert_eq!(parse_run(&run(at, "abc")), Some(at));
     }
 
     #[test]

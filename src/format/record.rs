@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::id::Digest256;
 use super::manifest::{BackupId, BackupType};
 use crate::codec::Compression;
 
@@ -125,6 +126,21 @@ pub struct Run {
     /// The error's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Of a run that a schedule started, which one and for when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occasion: Option<Occasion>,
+    /// The host that it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// One of the moments that a schedule names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occasion {
+    /// The schedule's name.
+    pub schedule: String,
+    /// The moment.
+    pub due_at: DateTime<Utc>,
 }
 
 /// `marks/<backup>/<kind>-<time>.json`: what was learnt of a backup after it was taken.
@@ -148,6 +164,10 @@ pub enum MarkKind {
     Deleted,
     /// All of its data was read and is what was written.
     Verified,
+    /// It is not to be forgotten.
+    Pin,
+    /// It may be forgotten again.
+    Unpin,
     /// A kind that a newer program wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -159,7 +179,23 @@ impl MarkKind {
         match self {
             Self::Deleted => "deleted",
             Self::Verified => "verified",
+            Self::Pin => "pin",
+            Self::Unpin => "unpin",
             Self::Other => "other",
         }
     }
+}
+
+/// `condemned/<time>-<id>.json`: packs that nothing needed when somebody looked, and that will be deleted if
+/// nothing needs them when the time of grace is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condemnation {
+    /// Random.
+    pub id: String,
+    /// When that was seen. The grace is counted from here.
+    pub at: DateTime<Utc>,
+    /// The host and user that say so.
+    pub by: String,
+    /// The packs.
+    pub packs: Vec<Digest256>,
 }

@@ -2,8 +2,10 @@
 
 pub mod database;
 pub mod environment;
+pub mod history;
 pub mod pgpass;
 pub mod properties;
+pub mod state;
 pub mod status;
 
 mod deploy;
@@ -229,6 +231,11 @@ impl Instance {
             openbravo_version: self.openbravo_version.clone(),
             modules: Vec::new(),
         }
+    }
+
+    /// Where what is remembered of the instance lies.
+    pub fn state(&self) -> Result<state::StateDirectory> {
+        state::StateDirectory::open(&self.source_path, self.owner)
     }
 
     /// Where the instance's `obbackup.toml` lies.

@@ -1,7 +1,7 @@
 //! A running `pg_dump` or `pg_restore`.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tempfile::NamedTempFile;
 
 use super::address::DatabaseAddress;
+use super::private_file::PrivateFile;
 use super::programs::Program;
 use super::quote;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -47,7 +47,7 @@ pub struct Child {
     process: std::process::Child,
     group: Option<Pid>,
     messages: Option<JoinHandle<Vec<u8>>>,
-    passfile: Option<NamedTempFile>,
+    passfile: Option<PrivateFile>,
 }
 
 impl Child {
@@ -85,7 +85,7 @@ impl Child {
                 "PGPASSFILE",
                 passfile
                     .as_ref()
-                    .map_or(Path::new("/dev/null"), NamedTempFile::path),
+                    .map_or(Path::new("/dev/null"), PrivateFile::path),
             )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -240,8 +240,7 @@ fn connection_string(address: &DatabaseAddress) -> String {
     )
 }
 
-fn write_passfile(password: &str, directory: &Path) -> Result<NamedTempFile> {
-    let what = || format!("cannot write a file in `{}`", directory.display());
+fn write_passfile(password: &str, directory: &Path) -> Result<PrivateFile> {
     if password.contains('\n') {
         return Err(Error::new(
             ErrorKind::Usage,
@@ -249,12 +248,5 @@ fn write_passfile(password: &str, directory: &Path) -> Result<NamedTempFile> {
         ));
     }
     let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
-    // Created with mode 0600.
-    let mut file = tempfile::Builder::new()
-        .prefix(".obbackup-")
-        .tempfile_in(directory)
-        .io_context(what)?;
-    writeln!(file, "*:*:*:*:{escaped}").io_context(what)?;
-    file.flush().io_context(what)?;
-    Ok(file)
+    PrivateFile::write(format!("*:*:*:*:{escaped}\n").as_bytes(), directory)
 }

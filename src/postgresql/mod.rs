@@ -5,6 +5,7 @@ pub mod address;
 pub mod child;
 pub mod client;
 pub mod copy_text;
+pub mod private_file;
 pub mod programs;
 pub mod quote;
 pub mod watch;

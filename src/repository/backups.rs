@@ -186,8 +186,17 @@ impl Repository {
         let (id, bytes) = manifest.encode()?;
         // The last moment at which somebody else could have taken the lock and removed what we refer to.
         lock.check()?;
-        self.storage()
-            .create(&path::manifest(manifest.finished_at, &id), &bytes)?;
+        let path = path::manifest(manifest.finished_at, &id);
+        self.storage().create(&path, &bytes)?;
+        // A machine that slept between the two steps may have come too late: then the backup is taken back. Anything else
+        // that keeps the lease from being read is no reason to.
+        if let Err(error) = lock.check()
+            && error.kind() == ErrorKind::Locked
+        {
+            self.mark(id, MarkKind::Deleted)?;
+            self.storage().delete(&path)?;
+            return Err(error);
+        }
         Ok(id)
     }
 
@@ -260,6 +269,20 @@ impl Repository {
     pub fn record(&self, run: &Run) -> Result<()> {
         self.storage()
             .create(&path::run(run.started_at, &run.id), &sealed::seal(run)?)
+    }
+
+    /// The records of the runs that began at `since` or later, the newest first. Those that cannot be read
+    /// are left out: `verify` names them.
+    pub fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = Vec::new();
+        for object in self.storage().list(path::RUNS)? {
+            let began = path::parse_run(&object.path);
+            if began.is_some_and(|began| began >= since) {
+                runs.extend(sealed::unseal(&self.storage().read(&object.path)?).ok());
+            }
+        }
+        runs.sort_by_key(|run| Reverse(run.started_at));
+        Ok(runs)
     }
 }
 

@@ -186,6 +186,22 @@ impl Storage for Cached {
     fn is_remote(&self) -> bool {
         self.storage.is_remote()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        self.storage.shows_every_lease()
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        self.storage.hold_reserve()
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        self.storage.release_reserve()
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        self.storage.clear_remains()
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use super::condemned::Condemned;
 use super::{Repository, fetch};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
@@ -137,6 +138,10 @@ impl ChunkMap {
     /// Where a chunk has several places, puts one whose pack is present first.
     pub fn prefer_present(&mut self, present: &[Object]) {
         let sound = self.sound(present);
+        self.prefer(&sound);
+    }
+
+    fn prefer(&mut self, sound: &[bool]) {
         let is_sound = |place: &Place| sound.get(place.pack as usize) == Some(&true);
         for (id, spares) in &mut self.spares {
             if let Some(place) = self.places.get_mut(id)
@@ -148,12 +153,30 @@ impl ChunkMap {
         }
     }
 
-    /// Forgets every chunk that has no place in a pack among `present`.
-    pub fn keep_present(&mut self, present: &[Object]) {
-        self.prefer_present(present);
-        let sound = self.sound(present);
+    /// Forgets every chunk that has no place in a pack among `present` that is not condemned.
+    pub fn keep_usable(&mut self, present: &[Object], condemned: &Condemned) {
+        let mut usable = self.sound(present);
+        for (usable, (id, _)) in usable.iter_mut().zip(&self.packs) {
+            *usable &= !condemned.contains(id);
+        }
+        self.prefer(&usable);
         self.places
-            .retain(|_, place| sound.get(place.pack as usize) == Some(&true));
+            .retain(|_, place| usable.get(place.pack as usize) == Some(&true));
+    }
+
+    /// The number of the pack that holds the chunk, in the order of [`ChunkMap::packs`].
+    pub fn pack_number(&self, id: &ChunkId) -> Option<usize> {
+        self.places.get(id).map(|place| place.pack as usize)
+    }
+
+    /// Every chunk with all of its places.
+    pub fn each(&self, mut visit: impl FnMut(&ChunkId, &[(Digest256, Place)])) {
+        let mut places = Vec::new();
+        for id in self.places.keys() {
+            places.clear();
+            places.extend(self.all(id));
+            visit(id, &places);
+        }
     }
 }
 
@@ -245,7 +268,8 @@ impl Repository {
         Ok((content, bytes))
     }
 
-    fn read_toc(&self, id: Digest256, bytes: u64) -> Result<PackContent> {
+    /// What a pack says of itself.
+    pub(super) fn read_toc(&self, id: Digest256, bytes: u64) -> Result<PackContent> {
         let path = path::pack(&id);
         let start = bytes.saturating_sub(TOC_TAIL_BYTES);
         let tail = self.storage.read_range(&path, start..bytes)?;

@@ -202,11 +202,13 @@ impl Lock {
 
     /// An error once the lease lapsed or was cleared away: somebody else may hold the lock.
     ///
-    /// Asks the storage: to be called before what must not happen beside another holder.
+    /// Asks the storage: to be called before what must not happen beside another holder. What stands there says until
+    /// when the lease was last renewed; the heartbeat may not have run yet on a machine that has just woken.
     pub fn check(&self) -> Result<()> {
         let lapsed = self.lost.load(Ordering::SeqCst)
             || match self.storage.read(&path::lease(&self.lease.id)) {
-                Ok(_) => false,
+                Ok(bytes) => sealed::unseal::<Lease>(&bytes)
+                    .is_ok_and(|lease| Utc::now() >= lease.expires_at),
                 Err(error) if error.kind() == ErrorKind::NotFound => true,
                 Err(error) => return Err(error),
             };

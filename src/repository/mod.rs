@@ -10,12 +10,16 @@ mod ahead;
 pub mod backups;
 pub mod cache;
 pub mod chunks;
+pub mod condemned;
 mod fetch;
 pub mod identity;
 pub mod lock;
+pub mod pins;
+pub mod prune;
 pub mod reader;
 pub mod references;
-pub mod sweep;
+pub mod retention;
+pub mod survey;
 pub mod verify;
 pub mod writer;
 
@@ -72,6 +76,7 @@ impl Repository {
             path::MARKS,
             path::RUNS,
             path::LOCKS,
+            path::CONDEMNED,
             path::TRIALS,
         ];
         let stranger = objects

@@ -1,5 +1,6 @@
 //! Reading chunks back.
 
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
 use super::Repository;
@@ -59,6 +60,37 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// The chunk as it lies in that place, proven; `Damaged` where it is not right there.
+    pub(super) fn read_chunk(
+        &self,
+        id: &ChunkId,
+        pack: &Digest256,
+        place: &Place,
+    ) -> Result<Vec<u8>> {
+        fetch::proven(&**self.storage(), || {
+            prove(id, pack, place, &self.read_stored(id, pack, place.range())?)
+        })
+    }
+
+    fn read_stored(&self, id: &ChunkId, pack: &Digest256, range: Range<u64>) -> Result<Vec<u8>> {
+        let path = path::pack(pack);
+        let stored = self.storage().read_range(&path, range);
+        stored.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::Damaged,
+                format!("pack `{path}` is missing, and chunk {id} with it"),
+            ),
+            _ => error,
+        })
+    }
+}
+
+fn prove(id: &ChunkId, pack: &Digest256, place: &Place, stored: &[u8]) -> Result<Vec<u8>> {
+    codec::decode(id, place.codec(), stored, place.plain_bytes())
+        .map_err(|error| error.context(format!("pack `{}`", path::pack(pack))))
+}
+
 impl Reader {
     /// Where the chunk lies first.
     pub fn place(&self, id: &ChunkId) -> Result<Placed> {
@@ -104,30 +136,16 @@ impl Reader {
             pack_bytes,
             place,
         } = found;
-        let path = path::pack(pack);
-        let fetch = |range| {
-            let stored = self.repository.storage().read_range(&path, range);
-            stored.map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Error::new(
-                    ErrorKind::Damaged,
-                    format!("pack `{path}` is missing, and chunk {id} with it"),
-                ),
-                _ => error,
-            })
-        };
-        let prove = |stored: &[u8]| {
-            codec::decode(id, place.codec(), stored, place.plain_bytes())
-                .map_err(|error| error.context(format!("pack `{path}`")))
-        };
         let Some(ahead) = &self.ahead else {
-            return prove(&fetch(place.range())?);
+            return self.repository.read_chunk(id, pack, place);
         };
-        match prove(&ahead.read(*pack, *pack_bytes, &place.range(), fetch)?) {
+        let stored = ahead.read(*pack, *pack_bytes, &place.range(), |range| {
+            self.repository.read_stored(id, pack, range)
+        })?;
+        match prove(id, pack, place, &stored) {
             // A bit may have flipped on the way: again, and this chunk alone.
             Err(error) if error.kind() == ErrorKind::Damaged => {
-                fetch::proven(&**self.repository.storage(), || {
-                    prove(&fetch(place.range())?)
-                })
+                self.repository.read_chunk(id, pack, place)
             }
             result => result,
         }

@@ -15,10 +15,13 @@ use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::{ChunkId, Digest256};
 use crate::format::manifest::BackupId;
-use crate::format::record::{Lease, Mark, MarkKind, Run};
+use crate::format::record::{Condemnation, Lease, Mark, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::progress::Progress;
 use crate::storage::{Object, Storage as _};
+
+/// The rooms of small sealed objects.
+const RECORDS: &[&str] = &[path::MARKS, path::RUNS, path::LOCKS, path::CONDEMNED];
 
 /// What to check.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +105,7 @@ impl Findings {
 enum Record {
     Mark(Mark),
     Run(Run),
-    Lease,
+    Other,
 }
 
 /// What the backups need.
@@ -224,9 +227,7 @@ impl Repository {
             let Some(id) = path::parse_pack(&object.path) else {
                 let strange = !object.path.starts_with(path::BACKUPS)
                     && path::parse_index(&object.path).is_none()
-                    && ![path::MARKS, path::RUNS, path::LOCKS, path::TRIALS]
-                        .iter()
-                        .any(|room| object.path.starts_with(room))
+                    && !RECORDS.iter().any(|room| object.path.starts_with(room))
                     && object.path != path::HEADER;
                 if strange {
                     findings.add(
@@ -270,10 +271,10 @@ impl Repository {
         let records: Vec<(&Object, &str)> = objects
             .iter()
             .filter_map(|object| {
-                let room = [path::MARKS, path::RUNS, path::LOCKS]
-                    .into_iter()
-                    .find(|room| object.path.starts_with(room))?;
-                Some((object, room))
+                let room = RECORDS
+                    .iter()
+                    .find(|room| object.path.starts_with(**room))?;
+                Some((object, *room))
             })
             .collect();
         let read = self.read_each(&records, |(object, room)| {
@@ -281,7 +282,11 @@ impl Repository {
                 Ok(match *room {
                     path::MARKS => Record::Mark(sealed::unseal(bytes)?),
                     path::RUNS => Record::Run(sealed::unseal(bytes)?),
-                    _ => sealed::unseal::<Lease>(bytes).map(|_| Record::Lease)?,
+                    path::CONDEMNED => {
+                        sealed::unseal::<Condemnation>(bytes).map(|_| Record::Other)?
+                    }
+                    path::LOCKS => sealed::unseal::<Lease>(bytes).map(|_| Record::Other)?,
+                    _ => Record::Other,
                 })
             })
         });
@@ -291,7 +296,7 @@ impl Repository {
                     deleted.insert(mark.backup);
                 }
                 Ok(Record::Run(run)) => runs.push(run),
-                Ok(Record::Mark(_) | Record::Lease) => {}
+                Ok(Record::Mark(_) | Record::Other) => {}
                 // A lease that was given back since.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) if error.kind() == ErrorKind::Damaged => {

@@ -1,7 +1,7 @@
 //! Adding to a repository: new chunks into packs, packs to the storage, then the index.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -32,6 +32,8 @@ const PACKS_PER_INDEX: usize = 32;
 pub struct Writer {
     repository: Repository,
     known: ChunkMap,
+    /// By number in `known`: the packs that hold something which this run takes over.
+    relied: Vec<AtomicBool>,
     state: Mutex<State>,
     shared: Arc<Shared>,
     packs: Option<Sender<PackBuilder>>,
@@ -50,11 +52,15 @@ struct State {
 /// What the uploading threads work on.
 struct Shared {
     storage: Arc<dyn Storage>,
+    /// Whether packs get names that no condemned one can have.
+    salted: bool,
     outcome: Mutex<Outcome>,
 }
 
 #[derive(Default)]
 struct Outcome {
+    /// The packs of this run.
+    own: Vec<Digest256>,
     unindexed: Vec<PackContent>,
     indexes: Vec<Digest256>,
     /// Indexes whose content the next one takes over.
@@ -82,9 +88,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Repository {
     /// Begins to add. The caller holds a lease.
     ///
-    /// Chunks in packs that are gone or cut short count as absent, so that this backup heals what it
+    /// Chunks in packs that are gone, cut short or condemned count as absent, so that this backup heals what it
     /// needs; packs that no index describes are described anew.
     pub fn writer(&self) -> Result<Writer> {
+        // Before the packs are listed: one that is deleted in between is known to be condemned.
+        let condemned = self.condemned()?;
         let mut indexes = self.read_indexes()?;
         let listed = self.storage.list(path::PACKS)?;
         let mut outcome = Outcome::default();
@@ -93,7 +101,7 @@ impl Repository {
             indexes.chunks.add(&content);
             outcome.unindexed.push(content);
         }
-        indexes.chunks.keep_present(&listed);
+        indexes.chunks.keep_usable(&listed, &condemned);
         for (damaged, reason) in indexes.damaged {
             notes.push(format!(
                 "`{damaged}` is damaged ({reason}); its packs are described anew"
@@ -102,6 +110,7 @@ impl Repository {
         }
         let shared = Arc::new(Shared {
             storage: self.storage.clone(),
+            salted: !condemned.is_empty(),
             outcome: Mutex::new(outcome),
         });
         let (packs, incoming) = bounded::<PackBuilder>(0);
@@ -128,6 +137,12 @@ impl Repository {
         }
         Ok(Writer {
             repository: self.clone(),
+            relied: indexes
+                .chunks
+                .packs()
+                .iter()
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             known: indexes.chunks,
             state: Mutex::default(),
             shared,
@@ -140,19 +155,34 @@ impl Repository {
 }
 
 impl Shared {
+    /// After a failure nothing more is stored.
     fn upload(&self, pack: PackBuilder) -> Result<()> {
         if lock(&self.outcome).failure.is_some() {
             return Ok(());
         }
-        let (content, bytes) = pack.finish()?;
-        self.store(content, &bytes)
+        if self.salted {
+            self.upload_salted(pack)
+        } else {
+            self.store(pack)
+        }
     }
 
-    fn store(&self, content: PackContent, bytes: &[u8]) -> Result<()> {
+    fn upload_salted(&self, mut pack: PackBuilder) -> Result<()> {
+        pack.salt()?;
+        self.store(pack)
+    }
+
+    fn store(&self, pack: PackBuilder) -> Result<()> {
+        let (content, bytes) = pack.finish()?;
+        self.store_pack(content, &bytes)
+    }
+
+    fn store_pack(&self, content: PackContent, bytes: &[u8]) -> Result<()> {
         self.create(&path::pack(&content.id), bytes)?;
         let due = {
             let mut outcome = lock(&self.outcome);
             outcome.stored_bytes += content.bytes;
+            outcome.own.push(content.id);
             outcome.unindexed.push(content);
             outcome.unindexed.len() >= PACKS_PER_INDEX
         };
@@ -207,6 +237,17 @@ impl Shared {
 }
 
 impl Writer {
+    /// Whether the chunk is there already; then this run relies on the pack that holds it.
+    fn rely_on(&self, id: &ChunkId) -> bool {
+        let Some(pack) = self.known.pack_number(id) else {
+            return false;
+        };
+        if let Some(relied) = self.relied.get(pack) {
+            relied.store(true, Ordering::Relaxed);
+        }
+        true
+    }
+
     /// What was found to be wrong with the repository at the beginning and is being mended.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -217,7 +258,7 @@ impl Writer {
         self.shared.failure()?;
         let ids: Vec<ChunkId> = content.chunks.iter().map(|chunk| chunk.id).collect();
         let plain_bytes = content.chunks.iter().map(|chunk| chunk.plain_bytes).sum();
-        self.shared.store(content, bytes)?;
+        self.shared.store_pack(content, bytes)?;
         self.new_bytes.fetch_add(plain_bytes, Ordering::Relaxed);
         lock(&self.state).new.extend(ids);
         Ok(())
@@ -236,6 +277,7 @@ impl Writer {
         }
         self.join();
         self.shared.failure()?;
+        self.look_again()?;
         self.shared.write_index()?;
         let outcome = lock(&self.shared.outcome);
         Ok(Written {
@@ -248,6 +290,59 @@ impl Writer {
     /// The repository that is written.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// Stores again what was condemned while this run relied on it; `super::condemned` says why.
+    fn look_again(&self) -> Result<()> {
+        let condemned = self.repository.condemned()?;
+        // After the lists: a pack that was deleted is on a list still, or is absent here.
+        let listed = self.shared.storage.list(path::PACKS)?;
+        let present: HashMap<Digest256, u64> = listed
+            .iter()
+            .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
+            .collect();
+        let relied = self.known.packs().iter().zip(&self.relied);
+        let relied = relied
+            .filter(|(_, relied)| relied.load(Ordering::Relaxed))
+            .map(|((id, _), _)| *id);
+        let own = lock(&self.shared.outcome).own.clone();
+        let mut doomed = Vec::new();
+        for id in relied.chain(own) {
+            let Some(bytes) = present.get(&id) else {
+                return Err(Error::new(
+                    ErrorKind::Transient,
+                    format!("pack {id} was deleted while this backup relied on it"),
+                )
+                .hint("Run the backup again."));
+            };
+            if condemned.contains(&id) {
+                doomed.push((id, *bytes));
+            }
+        }
+        self.store_again(&doomed)
+    }
+
+    fn store_again(&self, doomed: &[(Digest256, u64)]) -> Result<()> {
+        let mut stored: HashSet<ChunkId> = HashSet::new();
+        let mut open = PackBuilder::default();
+        for (id, bytes) in doomed {
+            for place in self.repository.read_toc(*id, *bytes)?.chunks {
+                let range = place.offset..place.offset + place.stored_bytes;
+                let raw = self.shared.storage.read_range(&path::pack(id), range)?;
+                // A copy that is not right would only seem to save what is about to be deleted.
+                codec::decode(&place.id, place.codec, &raw, place.plain_bytes)?;
+                if stored.insert(place.id) {
+                    open.add(place.id, place.codec, &raw, place.plain_bytes)?;
+                }
+                if open.stored_bytes() >= PACK_BYTES {
+                    self.shared.upload_salted(std::mem::take(&mut open))?;
+                }
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.shared.upload_salted(open)
     }
 
     fn send(&self, pack: PackBuilder) -> Result<()> {
@@ -287,7 +382,7 @@ impl ChunkSink for Writer {
     fn put(&self, plain: &[u8]) -> Result<ChunkId> {
         self.shared.failure()?;
         let id = ChunkId::of(plain);
-        if self.known.contains(&id) || !lock(&self.state).new.insert(id) {
+        if self.rely_on(&id) || !lock(&self.state).new.insert(id) {
             return Ok(id);
         }
         // Outside of the lock: this is the work that all cores share.
@@ -306,7 +401,7 @@ impl ChunkSink for Writer {
     }
 
     fn has(&self, id: &ChunkId) -> bool {
-        self.known.contains(id) || lock(&self.state).new.contains(id)
+        self.rely_on(id) || lock(&self.state).new.contains(id)
     }
 
     fn chunkers(&self) -> Chunkers {

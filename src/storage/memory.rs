@@ -92,10 +92,6 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn retain(&self, path: &str) -> Result<()> {
-        check_path(path)
-    }
-
     fn space(&self) -> Result<Option<Space>> {
         Ok(None)
     }
@@ -106,6 +102,10 @@ impl Storage for Memory {
 
     fn is_remote(&self) -> bool {
         self.far
+    }
+
+    fn shows_every_lease(&self) -> bool {
+        true
     }
 }
 

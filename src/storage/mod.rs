@@ -22,19 +22,26 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod deadline;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod mount;
+pub mod reserve;
 pub mod retry;
 pub mod s3;
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Owner, RepositorySection};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use retry::{Patience, Retrying};
+
+/// Silence for longer than this many seconds is a stall, where the configuration says nothing.
+const STALL_SECONDS: u32 = 60;
 
 /// See the contract in the module's text.
 pub trait Storage: Send + Sync {
@@ -57,7 +64,9 @@ pub trait Storage: Send + Sync {
     fn delete(&self, path: &str) -> Result<()>;
 
     /// Keeps the object from being deleted for as long as a new one would be, where the storage does such a thing.
-    fn retain(&self, path: &str) -> Result<()>;
+    fn retain(&self, path: &str) -> Result<()> {
+        check_path(path)
+    }
 
     /// The room on the device, where there is such a thing.
     fn space(&self) -> Result<Option<Space>>;
@@ -66,7 +75,30 @@ pub trait Storage: Send + Sync {
     fn location(&self) -> String;
 
     /// Whether each request costs a round trip, so that few large ones are better than many small ones.
-    fn is_remote(&self) -> bool;
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Whether a lease that is there is surely seen by everybody, as on one machine's device. Elsewhere a listing may
+    /// be old, and what is not needed is deleted only after a time of grace.
+    fn shows_every_lease(&self) -> bool {
+        false
+    }
+
+    /// Takes some room on the device that only whoever removes gives up again; where there is a device, and room.
+    fn hold_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives that room up, so that on a full device something can be removed, which writes a little first.
+    fn release_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes what writers left half-written that died, if it is old enough to be nobody's; how many bytes.
+    fn clear_remains(&self) -> Result<u64> {
+        Ok(0)
+    }
 }
 
 impl<S: Storage + ?Sized> Storage for Arc<S> {
@@ -109,6 +141,22 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
     fn is_remote(&self) -> bool {
         (**self).is_remote()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        (**self).shows_every_lease()
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        (**self).hold_reserve()
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        (**self).release_reserve()
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        (**self).clear_remains()
+    }
 }
 
 /// One object, as listed.
@@ -125,6 +173,8 @@ pub struct Object {
 pub struct Space {
     /// All of it.
     pub total_bytes: u64,
+    /// What is taken; with what is free it is less than all, where a part is kept for root.
+    pub used_bytes: u64,
     /// What this user can still write.
     pub free_bytes: u64,
     /// Files that can still be made, where the file system counts them.
@@ -134,13 +184,13 @@ pub struct Space {
 /// The storage of a repository. What is made there belongs to `owner`.
 pub fn open(section: &RepositorySection, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
     let url = &section.url;
+    let patience = section
+        .give_up_after_seconds
+        .map_or_else(Patience::default, |seconds| Patience {
+            total: Duration::from_secs(u64::from(seconds.get())),
+            ..Patience::default()
+        });
     if section.is_bucket() {
-        let patience = section
-            .give_up_after_seconds
-            .map_or_else(Patience::default, |seconds| Patience {
-                total: Duration::from_secs(u64::from(seconds.get())),
-                ..Patience::default()
-            });
         return Ok(Arc::new(Retrying::new(s3::S3::open(section)?, patience)));
     }
     if let Some((scheme, _)) = url.split_once("://") {
@@ -156,11 +206,22 @@ pub fn open(section: &RepositorySection, owner: Option<Owner>) -> Result<Arc<dyn
                 .hint("Name a directory: --repository /mnt/backups/openbravo."),
         );
     }
-    let local = local::Local::new(url);
-    Ok(match owner {
-        Some(owner) => Arc::new(local.owned_by(owner)),
-        None => Arc::new(local),
-    })
+    let mut local = local::Local::new(url);
+    if let Some(owner) = owner {
+        local = local.owned_by(owner);
+    }
+    if section.require_mount {
+        local = local.on_mount();
+    }
+    // A disk of this machine answers; what is reached over a network, or may be taken out, need not.
+    let place = std::path::absolute(url).io_context(|| format!("cannot resolve `{url}`"))?;
+    if !section.require_mount && !mount::Mount::of(&place)?.is_network() {
+        return Ok(Arc::new(local));
+    }
+    let stall = section.stall_seconds.map_or(STALL_SECONDS, NonZeroU32::get);
+    let limit = Duration::from_secs(u64::from(stall));
+    let deadline = deadline::Deadline::new(Arc::new(local), limit);
+    Ok(Arc::new(Retrying::new(deadline, patience)))
 }
 
 /// Refuses what the contract does not allow as a path, before it reaches a file system.

@@ -153,6 +153,22 @@ impl<S: Storage> Storage for Retrying<S> {
     fn is_remote(&self) -> bool {
         self.storage.is_remote()
     }
+
+    fn shows_every_lease(&self) -> bool {
+        self.storage.shows_every_lease()
+    }
+
+    fn hold_reserve(&self) -> Result<()> {
+        self.storage.hold_reserve()
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        self.storage.release_reserve()
+    }
+
+    fn clear_remains(&self) -> Result<u64> {
+        self.storage.clear_remains()
+    }
 }
 
 #[cfg(test)]

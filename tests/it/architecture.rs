@@ -6,10 +6,18 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; within one of them any order will do.
 const LAYERS: &[&[&str]] = &[
-    &["error", "progress", "config"],
+    &["error", "wording", "progress", "config"],
     &["format", "codec", "chunk", "storage", "tree", "postgresql"],
-    &["repository", "instance", "tomcat", "source", "target"],
-    &["command"],
+    &[
+        "repository",
+        "instance",
+        "tomcat",
+        "source",
+        "target",
+        "log",
+        "notify",
+    ],
+    &["schedule", "command"],
 ];
 
 fn layer_of(module: &str) -> Option<usize> {

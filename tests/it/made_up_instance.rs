@@ -79,6 +79,9 @@ fn a_day_adds_documents_and_attachments() {
             Vec::<String>::new()
         );
         assert_eq!(cluster.psql("a day", "SELECT ad_db_modified('N')"), "N");
+        instance.day(&server);
+        let next = equality::rows(cluster, "a day");
+        assert!(next["public.c_order"].0 > after["public.c_order"].0);
     });
 }
 

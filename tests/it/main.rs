@@ -7,6 +7,7 @@ mod support;
 
 mod architecture;
 mod command_line;
+mod complete;
 mod crash;
 mod damage;
 mod database;
@@ -15,8 +16,10 @@ mod files_changes;
 mod files_hostile;
 mod files_passes;
 mod files_trouble;
+mod forget;
 mod made_up_instance;
 mod nasty;
+mod prune;
 mod reader;
 mod servers;
 mod storage;

@@ -111,6 +111,8 @@ fn back_up(
             backup_finished_at: Some(manifest.finished_at),
             outcome: "ok".to_owned(),
             message: None,
+            occasion: None,
+            host: None,
         })
         .unwrap();
     id

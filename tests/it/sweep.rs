@@ -15,7 +15,7 @@ use obbackup::storage::memory::Memory;
 
 use crate::support::backups::{contents, read_back, take};
 
-fn stored_bytes(storage: &dyn Storage) -> u64 {
+pub fn stored_bytes(storage: &dyn Storage) -> u64 {
     storage
         .list(path::PACKS)
         .unwrap()
@@ -24,7 +24,7 @@ fn stored_bytes(storage: &dyn Storage) -> u64 {
         .sum()
 }
 
-fn sound(repository: &Repository, case: &str) {
+pub fn sound(repository: &Repository, case: &str) {
     let options = VerifyOptions {
         read_data: true,
         backup: None,

@@ -14,7 +14,9 @@ use obbackup::format::manifest::{
 };
 use obbackup::format::record::{LeaseMode, Run};
 use obbackup::repository::Repository;
+use obbackup::repository::lock::Lock;
 use obbackup::repository::references::{Thing, for_each_piece};
+use obbackup::repository::writer::Writer;
 
 /// The files of the backup number `seed`: two thirds are shared with the neighbour numbers.
 pub fn contents(seed: u64) -> Vec<(String, Vec<u8>)> {
@@ -33,97 +35,136 @@ pub fn contents(seed: u64) -> Vec<(String, Vec<u8>)> {
 /// Takes a backup of [`contents`] as the command does: lease, chunks, manifest, record.
 pub fn take(repository: &Repository, seed: u64) -> Result<BackupId> {
     let lock = repository.lock(LeaseMode::Write, "instance", "backup")?;
-    let started_at = Utc::now();
-    let writer = repository.writer()?;
-    let mut lines = Vec::new();
-    let mut bytes = 0;
-    let files = contents(seed);
-    for (name, content) in &files {
-        let mut out = ChunkWriter::new(&writer, writer.chunkers().data);
-        out.write_all(content)
+    let taking = Taking::begin(repository, "instance", &contents(seed))?.finish()?;
+    taking.commit(repository, &lock)
+}
+
+/// A backup whose chunks are being stored.
+pub struct Taking {
+    writer: Writer,
+    manifest: Manifest,
+}
+
+/// A backup whose chunks are stored, and that lacks its manifest.
+pub struct Stored {
+    manifest: Manifest,
+}
+
+impl Taking {
+    /// Gives all of `files` to a writer.
+    pub fn begin(
+        repository: &Repository,
+        instance: &str,
+        files: &[(String, Vec<u8>)],
+    ) -> Result<Self> {
+        let started_at = Utc::now();
+        let writer = repository.writer()?;
+        let mut lines = Vec::new();
+        let mut bytes = 0;
+        for (name, content) in files {
+            let mut out = ChunkWriter::new(&writer, writer.chunkers().data);
+            out.write_all(content)
+                .map_err(|error| Error::io("writing", error))?;
+            let (chunks, size) = out.finish()?;
+            bytes += size;
+            let entry = FileEntry {
+                path: name.as_str().into(),
+                node: Node::File(Content {
+                    size,
+                    chunks,
+                    ..Content::default()
+                }),
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                user: None,
+                group: None,
+                mtime: Time(0, 0),
+                xattrs: std::collections::BTreeMap::default(),
+                seen: None,
+            };
+            catalog::write_entry(&mut lines, &entry)?;
+        }
+        let mut out = ChunkWriter::new(&writer, writer.chunkers().metadata);
+        out.write_all(&lines)
             .map_err(|error| Error::io("writing", error))?;
-        let (chunks, size) = out.finish()?;
-        bytes += size;
-        let entry = FileEntry {
-            path: name.as_str().into(),
-            node: Node::File(Content {
-                size,
-                chunks,
-                ..Content::default()
-            }),
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            user: None,
-            group: None,
-            mtime: Time(0, 0),
-            xattrs: std::collections::BTreeMap::default(),
-            seen: None,
-        };
-        catalog::write_entry(&mut lines, &entry)?;
-    }
-    let mut out = ChunkWriter::new(&writer, writer.chunkers().metadata);
-    out.write_all(&lines)
-        .map_err(|error| Error::io("writing", error))?;
-    let (chunks, catalog_bytes) = out.finish()?;
-    let written = writer.finish()?;
-    let run = obbackup::format::id::random_id(8)?;
-    let manifest = Manifest {
-        format: 1,
-        tool: "test".to_owned(),
-        backup_type: BackupType::Manual,
-        status: Status::Good,
-        label: Some(format!("number {seed}")),
-        pinned: false,
-        started_at,
-        finished_at: Utc::now(),
-        parent: None,
-        run: run.clone(),
-        instance: InstanceIdentity {
-            id: "instance".to_owned(),
-            name: "openbravo".to_owned(),
-            host: "host".to_owned(),
-            source_path: "/opt/openbravo".to_owned(),
-            openbravo_version: None,
-            modules: Vec::new(),
-        },
-        database: None,
-        files: vec![FilesPart {
-            part: Part::Sources,
-            root: "/opt/openbravo".into(),
-            files: files.len() as u64,
-            bytes,
-            excluded: Vec::new(),
-            catalog: Catalog {
-                entries: files.len() as u64,
-                bytes: catalog_bytes,
-                chunks,
+        let (chunks, catalog_bytes) = out.finish()?;
+        let manifest = Manifest {
+            format: 1,
+            tool: "test".to_owned(),
+            backup_type: BackupType::Manual,
+            status: Status::Good,
+            label: None,
+            pinned: false,
+            started_at,
+            finished_at: Utc::now(),
+            parent: None,
+            run: obbackup::format::id::random_id(8)?,
+            instance: InstanceIdentity {
+                id: instance.to_owned(),
+                name: "openbravo".to_owned(),
+                host: "host".to_owned(),
+                source_path: "/opt/openbravo".to_owned(),
+                openbravo_version: None,
+                modules: Vec::new(),
             },
-        }],
-        statistics: Statistics {
-            files: files.len() as u64,
-            files_bytes: bytes,
-            new_bytes: written.new_bytes,
-            stored_bytes: written.stored_bytes,
-            ..Statistics::default()
-        },
-        warnings: Vec::new(),
-        indexes: written.indexes,
-    };
-    let id = repository.commit(&manifest, &lock)?;
-    repository.record(&Run {
-        id: run,
-        command: "backup".to_owned(),
-        instance: "instance".to_owned(),
-        backup_type: Some(BackupType::Manual),
-        started_at,
-        finished_at: Utc::now(),
-        backup: Some(id),
-        backup_finished_at: Some(manifest.finished_at),
-        outcome: "ok".to_owned(),
-        message: None,
-    })?;
-    Ok(id)
+            database: None,
+            files: vec![FilesPart {
+                part: Part::Sources,
+                root: "/opt/openbravo".into(),
+                files: files.len() as u64,
+                bytes,
+                excluded: Vec::new(),
+                catalog: Catalog {
+                    entries: files.len() as u64,
+                    bytes: catalog_bytes,
+                    chunks,
+                },
+            }],
+            statistics: Statistics {
+                files: files.len() as u64,
+                files_bytes: bytes,
+                ..Statistics::default()
+            },
+            warnings: Vec::new(),
+            indexes: Vec::new(),
+        };
+        Ok(Self { writer, manifest })
+    }
+
+    /// Makes what was given durable.
+    pub fn finish(self) -> Result<Stored> {
+        let written = self.writer.finish()?;
+        let mut manifest = self.manifest;
+        manifest.statistics.new_bytes = written.new_bytes;
+        manifest.statistics.stored_bytes = written.stored_bytes;
+        manifest.indexes = written.indexes;
+        Ok(Stored { manifest })
+    }
+}
+
+impl Stored {
+    /// Makes the backup exist, and records its run.
+    pub fn commit(mut self, repository: &Repository, lock: &Lock) -> Result<BackupId> {
+        self.manifest.finished_at = Utc::now();
+        let manifest = &self.manifest;
+        let id = repository.commit(manifest, lock)?;
+        repository.record(&Run {
+            id: manifest.run.clone(),
+            command: "backup".to_owned(),
+            instance: manifest.instance.id.clone(),
+            backup_type: Some(BackupType::Manual),
+            started_at: manifest.started_at,
+            finished_at: Utc::now(),
+            backup: Some(id),
+            backup_finished_at: Some(manifest.finished_at),
+            outcome: "ok".to_owned(),
+            message: None,
+            occasion: None,
+            host: None,
+        })?;
+        Ok(id)
+    }
 }
 
 /// Every file of the backup as it comes back, or the first error.

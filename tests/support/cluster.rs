@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::programs;
+use super::server::{Server, without_settings};
 
 /// The superuser's name; its password is [`Cluster::password`].
 pub const SUPERUSER: &str = "postgres";
@@ -206,9 +207,7 @@ impl Cluster {
 
     /// A connection of the superuser over TCP.
     pub fn connect(&self, database: &str) -> postgres::Client {
-        self.config(database)
-            .connect(postgres::NoTls)
-            .unwrap_or_else(|e| panic!("{database}: {e}"))
+        Server::connect(self, database)
     }
 
     /// The settings of a connection of the superuser over TCP.
@@ -237,18 +236,11 @@ impl Cluster {
 
     /// Lets a command's client library connect as the superuser.
     pub fn environment(&self, command: &mut Command) {
-        // Whatever the caller's environment says about servers must not reach another one.
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"PG") {
-                command.env_remove(name);
-            }
-        }
-        command
+        without_settings(command)
             .env("PGHOST", self.host())
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", SUPERUSER)
-            .env("PGPASSWORD", PASSWORD)
-            .env("PGPASSFILE", "/dev/null");
+            .env("PGPASSWORD", PASSWORD);
     }
 
     /// Runs SQL with `psql`, statement by statement, and returns what it prints: rows as lines, columns
@@ -306,11 +298,7 @@ impl Cluster {
 
     /// Creates an empty database.
     pub fn create_database(&self, name: &str) {
-        let name = name.replace('"', "\"\"");
-        self.psql(
-            SUPERUSER,
-            &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"),
-        );
+        Server::create_database(self, name);
     }
 
     /// Stops the server as an administrator would; [`Self::start_again`] brings it back.
@@ -438,6 +426,16 @@ impl Cluster {
         for (name, value) in &options.settings {
             writeln!(configuration, "{name} = '{}'", value.replace('\'', "''")).unwrap();
         }
+    }
+}
+
+impl Server for Cluster {
+    fn config(&self, database: &str) -> postgres::Config {
+        Self::config(self, database)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        Self::command(self, program)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::Cluster;
+use super::server::Server;
 
 /// Settings under which every value has one text, whatever the database or the role sets.
 const SETTINGS: &str = "SET search_path = pg_catalog; SET datestyle = ISO; SET intervalstyle = postgres; \
@@ -23,8 +23,8 @@ const TABLES: &str = "
     ORDER BY 1";
 
 /// For each table its number of rows and a sum over them that does not depend on their order.
-pub fn rows(cluster: &Cluster, database: &str) -> BTreeMap<String, (i64, String)> {
-    let mut client = cluster.connect(database);
+pub fn rows(server: &impl Server, database: &str) -> BTreeMap<String, (i64, String)> {
+    let mut client = server.connect(database);
     client.batch_execute(SETTINGS).unwrap();
     let mut transaction = client
         .build_transaction()
@@ -71,8 +71,8 @@ pub fn rows(cluster: &Cluster, database: &str) -> BTreeMap<String, (i64, String)
 
 /// The statements of a dump of a database's objects without their rows, sorted, because a restored database gives
 /// them in another order.
-pub fn definitions(cluster: &Cluster, database: &str) -> Vec<String> {
-    let output = cluster
+pub fn definitions(server: &impl Server, database: &str) -> Vec<String> {
+    let output = server
         .command("pg_dump")
         .args(["--schema-only", "--dbname", database])
         .output()
@@ -91,18 +91,18 @@ pub fn definitions(cluster: &Cluster, database: &str) -> Vec<String> {
 }
 
 /// What PostgreSQL's own programs make of a database: dumps it and restores it as a new one.
-pub fn copy(cluster: &Cluster, database: &str, copy: &str) {
-    cluster.create_database(copy);
+pub fn copy(server: &impl Server, database: &str, copy: &str) {
+    server.create_database(copy);
     let directory = tempfile::tempdir().unwrap();
     let dump = directory.path().join("dump");
     for mut command in [
         {
-            let mut command = cluster.command("pg_dump");
+            let mut command = server.command("pg_dump");
             command.args(["--format=custom", "--dbname", database, "--file"]);
             command
         },
         {
-            let mut command = cluster.command("pg_restore");
+            let mut command = server.command("pg_restore");
             command.args(["--exit-on-error", "--dbname", copy]);
             command
         },
@@ -135,4 +135,47 @@ pub fn difference(left: &[String], right: &[String]) -> Vec<String> {
             (Some(_), None) => left.next().map_or((), drop),
         }
     }
+}
+
+/// What PostgreSQL's own check of heaps (14 and later) and B-trees against them finds wrong: each page, each tuple,
+/// each index entry.
+pub fn corruption(server: &impl Server, database: &str) -> Vec<String> {
+    let mut client = server.connect(database);
+    client
+        .batch_execute(
+            "CREATE SCHEMA check_of_pages; CREATE EXTENSION amcheck SCHEMA check_of_pages",
+        )
+        .unwrap();
+    let mut found = Vec::new();
+    let version: String = client
+        .query_one("SHOW server_version_num", &[])
+        .unwrap()
+        .get(0);
+    if version.parse::<u32>().unwrap() >= 140_000 {
+        let heaps = "SELECT c.oid::regclass::text, v.blkno, v.msg FROM pg_class c
+             JOIN pg_am a ON a.oid = c.relam
+             CROSS JOIN LATERAL check_of_pages.verify_heapam(c.oid) v
+             WHERE a.amname = 'heap' AND c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't'";
+        for row in client.query(heaps, &[]).unwrap() {
+            let (table, block, text): (String, i64, String) = (row.get(0), row.get(1), row.get(2));
+            found.push(format!("{table}, block {block}: {text}"));
+        }
+    }
+    let trees =
+        "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+         JOIN pg_am a ON a.oid = c.relam
+         WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersistence <> 't'";
+    let trees = client.query(trees, &[]).unwrap();
+    assert!(trees.len() > 50, "hardly an index to check");
+    for row in trees {
+        let name: String = row.get(0);
+        let check = "SELECT check_of_pages.bt_index_check($1::text::regclass, true)";
+        if let Err(error) = client.query(check, &[&name]) {
+            found.push(format!("{name}: {error:?}"));
+        }
+    }
+    client
+        .batch_execute("DROP EXTENSION amcheck; DROP SCHEMA check_of_pages")
+        .unwrap();
+    found
 }

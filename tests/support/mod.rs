@@ -19,5 +19,6 @@ pub mod nasty;
 pub mod programs;
 pub mod proxy;
 pub mod s3;
+pub mod server;
 pub mod tree;
 pub mod warden;

@@ -286,6 +286,8 @@ packages psql postgresql-client-15
 packages python3 python3
 packages zstd zstd
 packages setpriv util-linux
+packages mkfs.ext4 e2fsprogs
+packages mkfs.vfat dosfstools
 if [[ $what == test ]]; then
   if command -v python3 >/dev/null; then
     python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)

@@ -19,7 +19,6 @@ use crate::show::summary_text;
 
 pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let instance = session.instance()?;
-    let repository = session.repository()?;
     let surroundings = session.surroundings()?;
     let options = BackupOptions {
         backup_type: arguments.kind,
@@ -29,7 +28,7 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         read_all: arguments.full_read,
     };
     if arguments.dry_run {
-        let plan = backup::plan(&instance, &repository, &options, &surroundings)?;
+        let plan = backup::plan(&instance, &session.repository()?, &options, &surroundings)?;
         session
             .output
             .show(&plan, |output| plan_text(output, &plan))?;
@@ -37,11 +36,18 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     }
     // Before the work: a name that is not known should not show after it.
     let targets = copy_targets(session, arguments)?;
-    let taken = session
-        .work(|progress| backup::run(&instance, &repository, &options, &surroundings, progress))?;
+    let configuration = session.configuration()?;
+    let place = session.repository_choice()?.section.url;
+    let books = session.books(&instance, &configuration);
+    let open = || session.repository();
+    let taken = session.work(|progress| match &books {
+        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
+        None => backup::run(&instance, &open()?, &options, &surroundings, progress),
+    })?;
     let copies = if targets.is_empty() {
         Vec::new()
     } else {
+        let repository = session.repository()?;
         let backup = repository.resolve(&taken.summary.id.to_hex(), None)?;
         let cache = session::cache_directory();
         session.work(|progress| {

@@ -1,5 +1,7 @@
 //! `delete`: one backup less.
 
+use std::fmt::Write as _;
+
 use obbackup::command::delete::delete;
 use obbackup::error::Result;
 
@@ -28,12 +30,23 @@ pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
     }
     let deleted = session.work(|progress| delete(&repository, &backup, progress))?;
     session.output.show(&deleted, |_| {
-        format!(
+        let mut text = format!(
             "Deleted backup {}: {} given back in {}.\n",
             deleted.id.short(),
             size(deleted.freed_bytes),
             counted(deleted.packs, "pack")
-        )
+        );
+        if deleted.condemned_bytes > 0 {
+            let waiting = size(deleted.condemned_bytes);
+            let _ = writeln!(
+                text,
+                "{waiting} more come back with `obbackup prune`, when the grace is over."
+            );
+        }
+        for note in &deleted.notes {
+            let _ = writeln!(text, "Note: {}", safe(note));
+        }
+        text
     })?;
     Ok(Outcome::Good)
 }

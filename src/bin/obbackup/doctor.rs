@@ -3,7 +3,7 @@
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
-use obbackup::command::doctor::{Check, Health, doctor};
+use obbackup::command::doctor::{Check, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 
 use crate::Outcome;
@@ -18,12 +18,14 @@ struct Document<'a> {
 
 pub fn run(session: &Session) -> Result<Outcome> {
     let instance = session.instance()?;
-    let checks = doctor(
-        &instance,
-        session.repository_itself(),
-        &session.surroundings()?,
-    );
-    let healthy = checks.iter().all(|check| check.result != Health::Failure);
+    let checks = doctor(&Examined {
+        instance: &instance,
+        configuration: &session.configuration()?,
+        surroundings: &session.surroundings()?,
+        repository: session.repository_itself(),
+    });
+    let worst = checks.iter().map(|check| check.result).max();
+    let healthy = worst != Some(Health::Failure);
     let document = Document {
         healthy,
         checks: &checks,
@@ -31,10 +33,10 @@ pub fn run(session: &Session) -> Result<Outcome> {
     session
         .output
         .show(&document, |output| text(output, &checks))?;
-    Ok(if healthy {
-        Outcome::Good
-    } else {
-        Outcome::But(ErrorKind::Failure)
+    Ok(match worst {
+        Some(Health::Failure) => Outcome::But(ErrorKind::Failure),
+        Some(Health::Warning) => Outcome::But(ErrorKind::Partial),
+        Some(Health::Ok) | None => Outcome::Good,
     })
 }
 

@@ -7,12 +7,18 @@ mod copy;
 mod delete;
 mod doctor;
 mod failure;
+mod forget;
 mod init;
 mod interrupt;
 mod list;
+mod log;
 mod manual;
+mod notify;
 mod output;
+mod pin;
+mod prune;
 mod restore;
+mod schedule;
 mod session;
 mod show;
 mod storage;
@@ -69,7 +75,14 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Copy(arguments) => copy::run(&session, &arguments),
         Command::Storage(arguments::Storage::List(_)) => storage::list(&session),
         Command::Storage(arguments::Storage::Test(_)) => storage::test(&session),
+        Command::Forget(arguments) => forget::run(&session, &arguments),
+        Command::Prune(arguments) => prune::run(&session, &arguments),
+        Command::Pin(arguments) => pin::run(&session, &arguments.id, true),
+        Command::Unpin(arguments) => pin::run(&session, &arguments.id, false),
         Command::Storage(arguments::Storage::Df(_)) => storage::df(&session),
+        Command::Schedule(arguments) => schedule::run(&session, arguments),
+        Command::Notify(arguments) => notify::run(&session, &arguments),
+        Command::Log(arguments) => log::run(&session, &arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     }

@@ -3,7 +3,12 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use chrono_tz::Tz;
+
+use obbackup::command::nights::Place;
+use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
 use obbackup::config::{self, Configuration, ConfigurationFile, Owner, RepositoryChoice};
 use obbackup::error::{Error, ErrorKind, Result};
@@ -11,6 +16,7 @@ use obbackup::instance::{self, Environment, Instance};
 use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
+use obbackup::schedule::calendar;
 use obbackup::storage::{self, Storage};
 
 use crate::arguments::Global;
@@ -177,17 +183,61 @@ impl Session {
             jobs: self.jobs()?,
             program_directories: std::env::split_paths(&path).collect(),
             work_directory: std::env::temp_dir(),
+            cache_directory: cache_directory(),
         })
     }
 
-    /// Runs long work: shows its progress, and lets Ctrl-C stop it.
-    pub fn work<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
+    /// Shows long work's progress as was asked for; `cancel` is set by whoever asks to stop.
+    pub fn terminal(&self, cancel: Arc<AtomicBool>) -> Terminal {
         let show = match &self.global {
             Global { json: true, .. } => Show::Json,
             Global { quiet: true, .. } => Show::Warnings,
             _ => Show::All,
         };
-        let terminal = Terminal::new(show, interrupt::cancel_flag()?);
+        Terminal::new(show, cancel)
+    }
+
+    /// The books of the instance. Where they cannot be opened, that is a warning: the work goes on without.
+    pub fn books<'a>(
+        &self,
+        instance: &'a Instance,
+        configuration: &'a Configuration,
+    ) -> Option<Books<'a>> {
+        match Books::open(instance, configuration, self.zone()) {
+            Ok(books) => Some(books),
+            Err(error) => {
+                self.warn(&format!("nothing is written down of this run: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The zone that the user lives in.
+    pub fn zone(&self) -> Tz {
+        let named = std::env::var("TZ").ok();
+        let named = named.and_then(|name| calendar::zone(name.trim_start_matches(':')).ok());
+        named.unwrap_or_else(calendar::zone_of_machine)
+    }
+
+    /// The instance and what its schedules need.
+    pub fn place(&self) -> Result<Place> {
+        let instance = self.instance()?;
+        let configuration_path = match &self.global.config {
+            Some(path) => absolute(path)?,
+            None => instance.configuration_path(),
+        };
+        Ok(Place {
+            source_path: instance.source_path,
+            configuration_path,
+            environment: self.environment.clone(),
+            surroundings: self.surroundings()?,
+            zone: self.zone(),
+        })
+    }
+
+    /// Runs long work: shows its progress, and lets Ctrl-C stop it.
+    pub fn work<T>(&self, work: impl FnOnce(&dyn Progress) -> Result<T>) -> Result<T> {
+        let terminal = self.terminal(interrupt::cancel_flag()?);
         let result = work(&terminal);
         if result.is_ok() {
             terminal.finish();
@@ -212,7 +262,7 @@ impl Session {
         } else {
             Show::Warnings
         };
-        Terminal::new(show, std::sync::Arc::default()).warn(message);
+        Terminal::new(show, Arc::default()).warn(message);
     }
 
     /// Asks; whether the answer is `expected`. An error where nobody can answer.

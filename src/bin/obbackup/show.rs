@@ -56,7 +56,11 @@ struct Directory<'a> {
 pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
-    let detail = detail(&backup.manifest, BackupSummary::from(&backup));
+    let summary = BackupSummary {
+        pinned: repository.is_pinned(&backup)?,
+        ..BackupSummary::from(&backup)
+    };
+    let detail = detail(&backup.manifest, summary);
     session
         .output
         .show(&detail, |output| text(output, &detail))?;

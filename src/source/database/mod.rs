@@ -46,11 +46,11 @@ pub struct CaptureOptions {
 }
 
 impl CaptureOptions {
-    /// Two connections, ranges of 256 pages, a minute for locks.
+    /// Two connections, ranges of 128 pages, a minute for locks.
     pub fn new(programs: Programs, work_directory: impl Into<PathBuf>) -> Self {
         Self {
             jobs: 2,
-            pages_per_range: 256,
+            pages_per_range: 128,
             lock_timeout_seconds: 60,
             programs,
             work_directory: work_directory.into(),

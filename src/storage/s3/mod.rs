@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use runtime::shutdown;
 
-use super::{Object, Space, Storage, check_path, range_error};
+use super::{Object, STALL_SECONDS, Space, Storage, check_path, range_error};
 use crate::config::{ObjectLock, RepositorySection, ServerSideEncryption};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::Digest256;
@@ -41,8 +41,6 @@ use transfer::{Outgoing, Pace, SignedContent, Watch};
 
 /// Requests at the same time, where the configuration says nothing.
 const CONCURRENCY: u16 = 8;
-/// Silence for longer than this many seconds is a stall, where the configuration says nothing.
-const STALL_SECONDS: u32 = 60;
 /// How often one read goes on after it was cut off, as long as each time brings something.
 const RESUMES: u32 = 5;
 /// Packs, and nothing else, go to the storage class of the configuration: what is small and read by every

@@ -1,13 +1,10 @@
 //! The definitions, by `pg_restore`.
 
-use std::io::Write;
-
-use tempfile::NamedTempFile;
-
 use super::DatabaseTarget;
 use super::plan::DatabasePlan;
 use crate::error::{IoContext, Result};
 use crate::postgresql::child::{Child, Ended};
+use crate::postgresql::private_file::PrivateFile;
 use crate::postgresql::watch::Watch;
 
 /// Since this version `pg_restore` sets a parameter that older servers do not know.
@@ -16,8 +13,8 @@ const NEW_PARAMETER: &str = "unrecognized configuration parameter \"transaction_
 
 /// The archive and the list of its entries, in private files: several processes read them at once.
 pub(super) struct Definitions {
-    archive: NamedTempFile,
-    list: Option<NamedTempFile>,
+    archive: PrivateFile,
+    list: Option<PrivateFile>,
 }
 
 impl Definitions {
@@ -107,16 +104,8 @@ fn server_options(target: &DatabaseTarget) -> String {
     )
 }
 
-fn private_file(target: &DatabaseTarget, bytes: &[u8]) -> Result<NamedTempFile> {
-    let directory = &target.options.work_directory;
-    let what = || format!("cannot write a file in `{}`", directory.display());
-    let mut file = tempfile::Builder::new()
-        .prefix(".obbackup-")
-        .tempfile_in(directory)
-        .io_context(what)?;
-    file.write_all(bytes).io_context(what)?;
-    file.flush().io_context(what)?;
-    Ok(file)
+fn private_file(target: &DatabaseTarget, bytes: &[u8]) -> Result<PrivateFile> {
+    PrivateFile::write(bytes, &target.options.work_directory)
 }
 
 #[cfg(test)]

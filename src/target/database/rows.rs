@@ -18,6 +18,8 @@ use crate::postgresql::watch::{Watch, locked};
 
 /// What is given to the connection at once.
 const PIECE_BYTES: usize = 128 << 10;
+/// Emptying a table first costs more than it saves where there are only a few pages.
+const FREEZE_FROM_BYTES: u64 = 1 << 20;
 /// Sequences set by one statement.
 const SEQUENCES_AT_ONCE: usize = 100;
 
@@ -75,13 +77,15 @@ impl Contents {
         source: &S,
         watch: &Watch<'_>,
     ) -> Result<Loaded> {
-        let loader = Loader {
+        let mut loader = Loader {
             target,
             plan,
             source,
             watch,
+            autovacuum: false,
         };
         let mut session = loader.session()?;
+        loader.autovacuum = statistics::autovacuum(&mut session)?;
         find_roots(&mut session, &mut self.tables)?;
         let work = Mutex::new(Work {
             open: self.tables.into(),
@@ -119,10 +123,6 @@ pub(super) struct Loaded {
 #[derive(Default)]
 struct Work {
     open: VecDeque<TableRows>,
-    /// Tables that are being loaded.
-    loading: usize,
-    /// Loaded ones, quoted, whose statistics are to be gathered.
-    waiting: VecDeque<String>,
     loaded: Loaded,
 }
 
@@ -131,6 +131,8 @@ struct Loader<'a, S: ChunkSource + ?Sized> {
     plan: &'a DatabasePlan,
     source: &'a S,
     watch: &'a Watch<'a>,
+    /// Whether the server will complete the statistics by itself.
+    autovacuum: bool,
 }
 
 impl<S: ChunkSource + ?Sized> Loader<'_, S> {
@@ -148,53 +150,38 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
         let mut session = self.session()?;
         loop {
             self.watch.check()?;
+            let next = locked(work).open.pop_front();
+            let Some(next) = next else { return Ok(()) };
+            let name = quote::qualified(&next.table.schema, &next.table.name);
+            let analyzed = self.load(&mut session, &next, &name)?;
             let mut shared = locked(work);
-            let Some(next) = shared.open.pop_front() else {
-                drop(shared);
-                return self.analyze_meanwhile(&mut session, work);
-            };
-            shared.loading += 1;
-            drop(shared);
-            let name = self.load(&mut session, &next)?;
-            let mut shared = locked(work);
-            shared.loading -= 1;
             shared.loaded.rows += next.table.rows;
-            shared.waiting.push_back(name);
-        }
-    }
-
-    /// While others still load large tables, a connection with nothing left to load gathers statistics
-    /// that would have to be gathered afterwards.
-    fn analyze_meanwhile(&self, session: &mut Session, work: &Mutex<Work>) -> Result<()> {
-        loop {
-            self.watch.check()?;
-            let mut shared = locked(work);
-            if shared.loading == 0 {
-                return Ok(());
+            if analyzed {
+                shared.loaded.analyzed.insert(name);
             }
-            let Some(table) = shared.waiting.pop_front() else {
-                return Ok(());
-            };
-            drop(shared);
-            statistics::analyze(session, &table, self.watch)?;
-            locked(work).loaded.analyzed.insert(table);
         }
     }
 
-    /// One table; returns its quoted name.
-    fn load(&self, session: &mut Session, next: &TableRows) -> Result<String> {
-        let name = quote::qualified(&next.table.schema, &next.table.name);
+    /// One table, and whether it has statistics now.
+    fn load(&self, session: &mut Session, next: &TableRows, name: &str) -> Result<bool> {
         let what = format!("cannot load table {name}");
         if let Some(root) = &next.root {
             self.copy(session, next, root, "", &what)?;
-            return Ok(name);
+            return Ok(false);
         }
-        // Rows of a table that was emptied in the same transaction can be written as if they had
-        // always been there: no second write of each page by the first reader or vacuum.
-        session.run(&what, &format!("BEGIN; TRUNCATE ONLY {name}"))?;
-        self.copy(session, next, &name, "FREEZE, ", &what)?;
+        session.run(&what, "BEGIN")?;
+        if next.table.bytes < FREEZE_FROM_BYTES {
+            self.copy(session, next, name, "", &what)?;
+        } else {
+            // Rows of a table that was emptied in the same transaction can be written as if they had
+            // always been there: no second write of each page by the first reader or vacuum.
+            session.run(&what, &format!("TRUNCATE ONLY {name}"))?;
+            self.copy(session, next, name, "FREEZE, ", &what)?;
+        }
+        let analyzed = self.autovacuum
+            && statistics::analyze_in_passing(session, name, next.table.rows, self.watch)?;
         session.run(&what, "COMMIT")?;
-        Ok(name)
+        Ok(analyzed)
     }
 
     fn copy(

@@ -1,4 +1,9 @@
 //! The planner's statistics, without which the application's first hour would be its slowest.
+//!
+//! Full ones take as long as a fifth of the load. So where autovacuum runs, each table gets those of a
+//! small sample in the transaction that loads it: good enough to plan with, and because the rows count as
+//! changed only when that transaction commits, autovacuum finds the table due and gathers the full ones
+//! within minutes, by itself and throttled.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
@@ -11,10 +16,53 @@ use crate::postgresql::client::{database_error, get};
 use crate::postgresql::quote;
 use crate::postgresql::watch::{Watch, locked};
 
+/// The planner's `default_statistics_target` of a first sample: a tenth of PostgreSQL's own.
+const SAMPLE_TARGET: u64 = 10;
+/// PostgreSQL reads so many rows for each unit of the target. Of a table with less all are read anyway.
+const ROWS_PER_TARGET: u64 = 300;
+
+/// Whether the server looks after the statistics of changed tables.
+pub(super) fn autovacuum(session: &mut Session) -> Result<bool> {
+    let on = session.value(
+        "cannot read a setting",
+        "SELECT 1::text WHERE current_setting('autovacuum')::bool AND current_setting('track_counts')::bool",
+    )?;
+    Ok(on.is_some())
+}
+
+/// Within the transaction that loads the table: a small sample of it. False where it has none now.
+pub(super) fn analyze_in_passing(
+    session: &mut Session,
+    table: &str,
+    rows: u64,
+    watch: &Watch<'_>,
+) -> Result<bool> {
+    let what = format!("cannot gather the statistics of {table}");
+    let sample = if rows > SAMPLE_TARGET * ROWS_PER_TARGET {
+        format!("SET LOCAL default_statistics_target = {SAMPLE_TARGET};")
+    } else {
+        String::new()
+    };
+    // It must not cost the rows that are loaded.
+    match session.run(
+        &what,
+        &format!("SAVEPOINT loaded; {sample} ANALYZE {table}"),
+    ) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Failure => {
+            watch.check()?;
+            session.run(&what, "ROLLBACK TO SAVEPOINT loaded")?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Analyzes every table over several connections, the largest first.
 ///
-/// Those of `done` need it again only where indexes on expressions or extended statistics, which came
-/// later, want statistics of their own.
+/// Those of `done` have what they need until autovacuum comes, which also sees to indexes on expressions
+/// (a function called for each row of the sample: measured, 8 % of a restore for one index); they are
+/// looked at again only where it will not come.
 pub(super) fn gather(
     target: &DatabaseTarget,
     plan: &DatabasePlan,
@@ -32,9 +80,8 @@ pub(super) fn gather(
                 UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i
                 JOIN over_foreign o ON o.oid = i.inhrelid)
             SELECT n.nspname::text, c.relname::text,
-                EXISTS (SELECT FROM pg_catalog.pg_index i
-                    WHERE i.indrelid = c.oid AND i.indexprs IS NOT NULL)
-                OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid)
+                EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions)
+                    WHERE option_name = 'autovacuum_enabled' AND NOT option_value::bool)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE (c.relkind IN ('m', 'p')
                     OR c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0)
@@ -50,8 +97,8 @@ pub(super) fn gather(
     for row in &rows {
         let (schema, table): (String, String) = (get(row, 0)?, get(row, 1)?);
         let table = quote::qualified(&schema, &table);
-        let wants_more: bool = get(row, 2)?;
-        if wants_more || !done.contains(&table) {
+        let is_left_alone: bool = get(row, 2)?;
+        if is_left_alone || !done.contains(&table) {
             queue.push_back(table);
         }
     }

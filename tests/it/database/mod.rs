@@ -123,6 +123,7 @@ crate::each_version!(a_nasty_database_comes_back, |cluster| {
     assert_eq!(state(original), state(copied));
     assert!(state(copied).settings.len() > 8);
     assert_eq!(owners(cluster, original), owners(cluster, copied));
+    assert_eq!(equality::corruption(cluster, copied), Vec::<String>::new());
 });
 
 fn assert_same(left: &BTreeMap<String, (i64, String)>, right: &BTreeMap<String, (i64, String)>) {

@@ -53,6 +53,7 @@ fn the_tables_of_a_real_instance_come_back() {
             &equality::definitions(cluster, copied),
         );
         assert!(differences.is_empty(), "{differences:#?}");
+        assert_eq!(equality::corruption(cluster, copied), Vec::<String>::new());
     });
 }
 

@@ -58,7 +58,9 @@ fn over_a_socket_or_with_a_password_file() {
         let mut local = address(cluster, "postgres");
         local.host = socket.to_str().unwrap().to_owned();
         local.password = None;
-        let options = capture_options(cluster);
+        let work = tempfile::tempdir().unwrap();
+        let mut options = capture_options(cluster);
+        options.work_directory = work.path().to_owned();
         let memory = Memory::default();
         let mut source = DatabaseSource::open(&local, &options).unwrap();
         source.capture(&memory, &Silent).unwrap();
@@ -73,16 +75,8 @@ fn over_a_socket_or_with_a_password_file() {
         remote.passfile = Some(passfile);
         let mut source = DatabaseSource::open(&remote, &options).unwrap();
         source.capture(&memory, &Silent).unwrap();
-        let left = std::fs::read_dir(&options.work_directory)
-            .unwrap()
-            .flatten()
-            .filter(|entry| {
-                let name = entry.file_name().into_string().unwrap_or_default();
-                name.starts_with(".obbackup-")
-                    && std::fs::read_to_string(entry.path())
-                        .is_ok_and(|text| text.contains(cluster.password()))
-            });
-        assert_eq!(left.count(), 0);
+        // The copy of the password for `pg_dump`, among others.
+        assert_eq!(std::fs::read_dir(work.path()).unwrap().count(), 0);
     });
 }
 

@@ -4,6 +4,7 @@ mod conformance;
 #[path = "../../../src/storage/contract.rs"]
 mod contract;
 mod copies;
+mod devices;
 mod faults;
 mod story;
 

@@ -39,6 +39,8 @@ pub fn create(server: &Config, database: &str, orders: u32) {
         low: 1,
         high: orders,
         orders,
+        partners: (orders / 20).max(50),
+        products: (orders / 40).max(50),
     };
     let mut client = connect(server, database, Some(APPLICATION));
     for script in [FUNCTIONS, TABLES, MASTERS] {
@@ -68,15 +70,18 @@ pub fn create(server: &Config, database: &str, orders: u32) {
 /// Half a percent more documents, and what changes beside them.
 pub fn day(server: &Config, database: &str) {
     let mut client = connect(server, database, Some(APPLICATION));
-    let orders: i64 = client
-        .query_one("SELECT count(*) FROM c_order", &[])
-        .unwrap()
-        .get(0);
-    let orders = u32::try_from(orders).unwrap();
+    let mut count = |table: &str| -> u32 {
+        let row = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]);
+        u32::try_from(row.unwrap().get::<_, i64>(0)).unwrap()
+    };
+    let orders = count("c_order");
+    // A day's documents must find the partners and products that are there, which do not grow.
     let filling = Filling {
         low: orders + 1,
         high: orders + (orders / 200).max(1),
         orders,
+        partners: count("c_bpartner"),
+        products: count("m_product"),
     };
     // What others refer to comes first.
     let mut parts = parts(&filling.fill_in(ROWS));
@@ -114,23 +119,19 @@ struct Filling {
     low: u32,
     high: u32,
     orders: u32,
+    partners: u32,
+    products: u32,
 }
 
 impl Filling {
     /// Puts the numbers in the places that a script leaves for them.
     fn fill_in(&self, script: &str) -> String {
-        // A day's documents must find the partners and products that are there.
-        let of = |divisor: u32| (self.base() / divisor).max(50).to_string();
         script
-            .replace(":partners", &of(20))
-            .replace(":products", &of(40))
-            .replace(":orders", &self.base().to_string())
+            .replace(":partners", &self.partners.to_string())
+            .replace(":products", &self.products.to_string())
+            .replace(":orders", &self.orders.to_string())
             .replace(":low", &self.low.to_string())
             .replace(":high", &self.high.to_string())
-    }
-
-    fn base(&self) -> u32 {
-        self.orders
     }
 }
 

@@ -1,0 +1,87 @@
+//! Whether the repository can be used: where it lies, what room it has, who works on it.
+
+use std::path::Path;
+
+use rustix::fs::Access;
+
+use super::{Check, Examined};
+use crate::error::{IoContext, Result};
+use crate::instance::check_nesting;
+use crate::repository::Repository;
+use crate::storage::Storage as _;
+
+/// Below this share of a device a repository is nearly full.
+const LOW_SPACE_PERCENT: u64 = 10;
+
+/// The repository itself, then what concerns it as a whole.
+pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
+    const NAME: &str = "repository";
+    let repository = match &examined.repository {
+        Ok(repository) => repository,
+        Err(error) => return vec![Check::failed(NAME, error)],
+    };
+    let location = repository.storage().location();
+    if let Err(error) = check_nesting(&location, examined.instance) {
+        return vec![Check::failed(NAME, &error)];
+    }
+    let writable = if repository.storage().is_remote() {
+        // Whether a bucket can be written to shows only when something is: `storage test` does that.
+        Ok(())
+    } else {
+        check_writable(Path::new(&location))
+    };
+    let mut checks = vec![match writable {
+        Ok(()) => Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
+        Err(error) => Check::failed(NAME, &error),
+    }];
+    checks.extend(space(repository));
+    checks.push(lock(repository));
+    checks
+}
+
+fn space(repository: &Repository) -> Option<Check> {
+    const NAME: &str = "space";
+    let space = match repository.storage().space() {
+        Ok(space) => space?,
+        Err(error) => return Some(Check::failed(NAME, &error)),
+    };
+    let percent = space.free_bytes * 100 / space.total_bytes.max(1);
+    let found = format!("{percent} % of the device are free");
+    Some(if percent < LOW_SPACE_PERCENT {
+        Check::warning(NAME, found).remedy("Free space there, or delete backups that nobody needs.")
+    } else {
+        Check::ok(NAME, found)
+    })
+}
+
+fn lock(repository: &Repository) -> Check {
+    const NAME: &str = "lock";
+    let leases = match repository.leases() {
+        Ok(leases) => leases,
+        Err(error) => return Check::failed(NAME, &error),
+    };
+    if leases.is_empty() {
+        return Check::ok(NAME, "nobody is working on the repository");
+    }
+    let who: Vec<_> = leases
+        .iter()
+        .map(|lease| {
+            format!(
+                "{} by {}@{} ({})",
+                lease.purpose, lease.user, lease.host, lease.pid
+            )
+        })
+        .collect();
+    Check::ok(NAME, who.join(", "))
+}
+
+/// Whether this user may make objects in a repository of this machine, which an earlier `init` by somebody else
+/// does not promise.
+fn check_writable(location: &Path) -> Result<()> {
+    if !location.is_dir() {
+        return Ok(());
+    }
+    rustix::fs::access(location, Access::WRITE_OK | Access::EXEC_OK)
+        .io_context(|| format!("this user cannot write to `{}`", location.display()))
+        .map_err(|error| error.hint("Give the directory to the owner of source.path."))
+}

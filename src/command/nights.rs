@@ -1,0 +1,442 @@
+//! Schedules in the real world: the machine's clock, the configuration file, the instance and its repositories.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use super::backup::BackupOptions;
+use super::copy::{CopyOutcome, copy_to_each};
+use super::runs::{Books, ScheduledRun};
+use super::surroundings::Surroundings;
+use crate::config::notify::Event;
+use crate::config::schedule::ScheduleSection;
+use crate::config::{Configuration, ConfigurationFile, RepositoryChoice};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::BackupType;
+use crate::instance::state::StateDirectory;
+use crate::instance::{Environment, Instance};
+use crate::log::{Level, Line};
+use crate::progress::Progress;
+use crate::repository::Repository;
+use crate::schedule::Schedule;
+use crate::schedule::ledger::Ledger;
+use crate::schedule::runner::{End, Runner, Task, World};
+
+/// Held by the one process that runs the schedules of an instance on a machine.
+const LOCK: &str = "schedule.lock";
+/// What is known of how long there was no good backup.
+const WATCH: &str = "watch.json";
+/// A change of the clock or of the configuration is seen within so much.
+const LOOK: Duration = Duration::from_secs(30);
+/// A request to stop is seen within so much.
+const SLICE: Duration = Duration::from_millis(200);
+/// Between two looks at how old the last good backup is.
+const WATCH_INTERVAL: Duration = Duration::from_hours(1);
+/// Between two messages about it.
+const TELL_AGAIN: TimeDelta = TimeDelta::days(1);
+/// `no_good_backup` is told after so many days, where nothing is said.
+const GOOD_BACKUP_WITHIN_DAYS: u16 = 3;
+
+/// Where an instance is, and what it needs.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its sources.
+    pub source_path: PathBuf,
+    /// Its configuration file.
+    pub configuration_path: PathBuf,
+    /// What it depends on outside of its own files.
+    pub environment: Environment,
+    /// What commands work with.
+    pub surroundings: Surroundings,
+    /// The zone of schedules that name none.
+    pub zone: Tz,
+}
+
+impl Place {
+    /// The configuration and the instance as they are now.
+    pub fn open(&self) -> Result<(Configuration, Instance)> {
+        let file = ConfigurationFile::open(&self.configuration_path)?;
+        let configuration = file.configuration().clone();
+        let instance = Instance::open(&self.source_path, &self.environment, &configuration)?;
+        Ok((configuration, instance))
+    }
+}
+
+/// The schedules of `configuration`, in the order of their names.
+pub fn schedules(configuration: &Configuration, zone: Tz) -> Result<Vec<Schedule>> {
+    let sections = configuration.schedule.iter();
+    sections
+        .map(|(name, section)| understood(configuration, name, section, zone))
+        .collect()
+}
+
+/// Adds a schedule to the configuration, or changes it; only one that can be understood. To be saved afterwards.
+pub fn set_schedule(
+    file: &mut ConfigurationFile,
+    name: &str,
+    section: &ScheduleSection,
+    zone: Tz,
+) -> Result<Schedule> {
+    let schedule = understood(file.configuration(), name, section, zone)?;
+    file.set_schedule(name, section)?;
+    Ok(schedule)
+}
+
+fn understood(
+    configuration: &Configuration,
+    name: &str,
+    section: &ScheduleSection,
+    zone: Tz,
+) -> Result<Schedule> {
+    let schedule = Schedule::new(name, section, zone)?;
+    configuration
+        .repository(schedule.repository.as_deref())
+        .map_err(|error| error.context(format!("[schedule.{name}]")))?;
+    Ok(schedule)
+}
+
+/// Runs the schedules of the instance at `place` until `stop` is set. `progress` is told of each run; what it says
+/// about stopping does not count.
+pub fn run(place: &Place, stop: &AtomicBool, progress: &dyn Progress) -> Result<()> {
+    let (nights, instance) = Nights::open(place, stop, progress)?;
+    Runner::new(&nights, &instance).run(stop)
+}
+
+/// Runs what is due now, and ends; false where another process runs the schedules already.
+pub fn run_once(place: &Place, stop: &AtomicBool, progress: &dyn Progress) -> Result<bool> {
+    let (nights, instance) = Nights::open(place, stop, progress)?;
+    Runner::new(&nights, &instance).run_once(stop)
+}
+
+/// Whether a process of this machine runs the schedules of the instance now.
+pub fn is_running(instance: &Instance) -> Result<bool> {
+    Ok(instance.state()?.try_lock(LOCK)?.is_none())
+}
+
+struct Nights<'a> {
+    place: &'a Place,
+    stop: &'a AtomicBool,
+    progress: Stoppable<'a>,
+    state: StateDirectory,
+    known: RefCell<(Configuration, Instance)>,
+    held: RefCell<Option<File>>,
+    watched: RefCell<Option<Instant>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Watch {
+    /// Since when somebody looks.
+    since: DateTime<Utc>,
+    told_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> Nights<'a> {
+    fn open(
+        place: &'a Place,
+        stop: &'a AtomicBool,
+        progress: &'a dyn Progress,
+    ) -> Result<(Self, String)> {
+        let (configuration, instance) = place.open()?;
+        // What is wrong now is an error; what gets wrong later is a warning, and what was known holds.
+        schedules(&configuration, place.zone)?;
+        let id = instance.id.clone();
+        let nights = Self {
+            place,
+            stop,
+            progress: Stoppable { progress, stop },
+            state: instance.state()?,
+            known: RefCell::new((configuration, instance)),
+            held: RefCell::default(),
+            watched: RefCell::default(),
+        };
+        Ok((nights, id))
+    }
+
+    fn try_run(&self, task: &Task<'_>) -> Result<()> {
+        let opened = self.place.open();
+        let mut refused = opened.as_ref().err().map(Error::duplicate);
+        if let Ok(known) = opened {
+            self.known.replace(known);
+        }
+        // Where it cannot be read any more, what was known serves to record and to tell that.
+        let known = self.known.borrow();
+        let (configuration, instance) = &*known;
+        let books = Books::open(instance, configuration, task.schedule.zone)?;
+        let choice = configuration.repository(task.schedule.repository.as_deref());
+        let place = choice
+            .as_ref()
+            .map_or("", |choice| choice.section.url.as_str());
+        let options = BackupOptions {
+            backup_type: BackupType::Scheduled,
+            label: task.schedule.label.clone(),
+            pin: false,
+            only: task.schedule.only.clone(),
+            read_all: false,
+        };
+        let run = ScheduledRun {
+            task,
+            place,
+            options: &options,
+            surroundings: &self.place.surroundings,
+        };
+        let open = || match (refused.take(), &choice) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(error.duplicate()),
+            (None, Ok(choice)) => {
+                Repository::at(&choice.section, Some(instance.owner), self.cache())
+            }
+        };
+        books.back_up_scheduled(&run, open, &self.progress)?;
+        if let Ok(choice) = &choice {
+            self.copy_on(&books, configuration, choice, instance, task);
+        }
+        Ok(())
+    }
+
+    fn cache(&self) -> Option<&Path> {
+        self.place.surroundings.cache_directory.as_deref()
+    }
+
+    /// Copies the backup that was just taken to the repositories of `copy_to`. The backup is there, whatever becomes of
+    /// a copy: each outcome goes to the log, and a failure is told.
+    fn copy_on(
+        &self,
+        books: &Books,
+        configuration: &Configuration,
+        choice: &RepositoryChoice,
+        instance: &Instance,
+        task: &Task<'_>,
+    ) {
+        let names = &choice.section.copy_to;
+        if names.is_empty() {
+            return;
+        }
+        let owner = Some(instance.owner);
+        let copies = || -> Result<Vec<CopyOutcome>> {
+            let targets = names.iter().map(|name| {
+                let target = configuration.repository(Some(name))?;
+                Ok((name.clone(), target.section))
+            });
+            let targets = targets.collect::<Result<Vec<_>>>()?;
+            let from = Repository::at(&choice.section, owner, self.cache())?;
+            let backup = from.resolve("latest", Some(&instance.id))?;
+            let cache = self.cache();
+            Ok(copy_to_each(
+                &from,
+                &backup,
+                &targets,
+                owner,
+                cache,
+                &self.progress,
+            ))
+        };
+        let line = |level, message: String| {
+            if level == Level::Error {
+                self.progress.warn(&message);
+            }
+            books.log().write(&Line {
+                at: Utc::now(),
+                level,
+                run: None,
+                command: "copy".to_owned(),
+                schedule: Some(task.schedule.name.clone()),
+                message,
+            });
+        };
+        match copies() {
+            Err(error) => line(Level::Error, format!("nothing was copied: {error}")),
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    let name = &outcome.repository;
+                    match outcome.message {
+                        None => line(Level::Info, format!("copied to `{name}`")),
+                        Some(message) => {
+                            line(Level::Error, format!("not copied to `{name}`: {message}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells once a day that there was no good backup for too long.
+    fn watch(&self, now: DateTime<Utc>) -> Result<()> {
+        let (configuration, instance) = self.place.open()?;
+        if configuration.schedule.is_empty() {
+            return Ok(());
+        }
+        let days = configuration.watch.good_backup_within_days;
+        let days = days.map_or(GOOD_BACKUP_WITHIN_DAYS, std::num::NonZero::get);
+        let known = self.state.read(WATCH)?;
+        let known = known.and_then(|bytes| serde_json::from_slice::<Watch>(&bytes).ok());
+        let is_new = known.is_none();
+        let mut watch = known.unwrap_or(Watch {
+            since: now,
+            told_at: None,
+        });
+        let good = self
+            .state
+            .history(1, |report| report.command == "backup" && report.is_good())?;
+        let last = good.first().map(|report| report.finished_at);
+        let age = now - last.unwrap_or(watch.since);
+        let was_told = watch
+            .told_at
+            .is_some_and(|at| (at..at + TELL_AGAIN).contains(&now));
+        let is_due = age > TimeDelta::days(days.into()) && !was_told;
+        if is_due {
+            let books = Books::open(&instance, &configuration, self.place.zone)?;
+            let mut notice = books.notice(vec![Event::NoGoodBackup]);
+            notice.notes.push(match last {
+                Some(last) => format!(
+                    "The last good backup was taken {}.",
+                    crate::format::age(now, last)
+                ),
+                None => format!(
+                    "There was none since the schedules began to run, {}.",
+                    crate::format::age(now, watch.since)
+                ),
+            });
+            notice.advice = Some(format!(
+                "Take one by hand and see what keeps it from succeeding: obbackup backup --instance {}",
+                instance.source_path.display()
+            ));
+            books.tell(&notice, &self.progress);
+            watch.told_at = Some(now);
+        }
+        if is_due || is_new {
+            let bytes = serde_json::to_vec(&watch).map_err(|error| {
+                Error::new(ErrorKind::Failure, "cannot write what is watched as JSON").source(error)
+            })?;
+            self.state.write(WATCH, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl World for Nights<'_> {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn pause(&self, at_most: TimeDelta) {
+        let until = Instant::now() + at_most.to_std().unwrap_or_default().min(LOOK);
+        while !self.stop.load(Ordering::Relaxed) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(SLICE));
+        }
+    }
+
+    fn claim(&self) -> Result<bool> {
+        let mut held = self.held.borrow_mut();
+        if held.is_none() {
+            *held = self.state.try_lock(LOCK)?;
+        }
+        Ok(held.is_some())
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>> {
+        let file = ConfigurationFile::open(&self.place.configuration_path)?;
+        schedules(file.configuration(), self.place.zone)
+    }
+
+    fn load(&self) -> Result<Ledger> {
+        let bytes = self.state.read(Ledger::FILE)?;
+        Ok(bytes.map_or_else(Ledger::default, |bytes| Ledger::parse(&bytes)))
+    }
+
+    fn save(&self, ledger: &Ledger) -> Result<()> {
+        self.state.write(Ledger::FILE, &ledger.to_bytes()?)
+    }
+
+    fn run(&self, task: &Task<'_>) -> End {
+        match self.try_run(task) {
+            Err(error) if error.kind() == ErrorKind::Locked => End::Busy(error),
+            Err(error) => {
+                if self.stop.load(Ordering::Relaxed) && error.kind() == ErrorKind::Cancelled {
+                    return End::Stopped;
+                }
+                let hint = error
+                    .hint_text()
+                    .map_or_else(String::new, |hint| format!(". {hint}"));
+                self.warn(&format!("schedule {}: {error}{hint}", task.schedule.name));
+                End::Done
+            }
+            Ok(()) => End::Done,
+        }
+    }
+
+    fn skip(&self, task: &Task<'_>, reason: &Error) {
+        let skipped = self.place.open().and_then(|(configuration, instance)| {
+            let choice = configuration.repository(task.schedule.repository.as_deref())?;
+            let books = Books::open(&instance, &configuration, task.schedule.zone)?;
+            books.skip(task, &choice.section.url, reason, &self.progress);
+            Ok(())
+        });
+        let name = &task.schedule.name;
+        self.warn(&format!(
+            "schedule {name}: left out, because other work lasted too long: {reason}"
+        ));
+        if let Err(error) = skipped {
+            self.warn(&format!(
+                "schedule {name}: that could not be recorded: {error}"
+            ));
+        }
+    }
+
+    fn idle(&self) {
+        self.progress.stage("waiting for the next run", None);
+        let is_time = self
+            .watched
+            .borrow()
+            .is_none_or(|last| last.elapsed() >= WATCH_INTERVAL);
+        if is_time {
+            *self.watched.borrow_mut() = Some(Instant::now());
+            if let Err(error) = self.watch(self.now()) {
+                self.warn(&format!(
+                    "the age of the last good backup cannot be told: {error}"
+                ));
+            }
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        self.progress.warn(message);
+    }
+}
+
+/// Passes everything on; asked to stop by the runner's flag.
+struct Stoppable<'a> {
+    progress: &'a dyn Progress,
+    stop: &'a AtomicBool,
+}
+
+impl Progress for Stoppable<'_> {
+    fn begin(&self, run: &str) {
+        self.progress.begin(run);
+    }
+
+    fn stage(&self, name: &str, total_bytes: Option<u64>) {
+        self.progress.stage(name, total_bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.progress.advance(bytes);
+    }
+
+    fn warn(&self, message: &str) {
+        self.progress.warn(message);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,64 @@
+//! Giving back the room of what no backup needs.
+
+use chrono::{TimeDelta, Utc};
+
+use crate::config::retention::RetentionSection;
+use crate::error::Result;
+use crate::format::id::random_id;
+use crate::format::record::{LeaseMode, Run};
+use crate::instance::Instance;
+use crate::progress::Progress;
+use crate::repository::Repository;
+use crate::repository::prune::{PruneOptions, Pruned};
+use crate::storage::Storage as _;
+
+/// What the configuration says of pruning; `grace` overrides it.
+pub fn options(retention: &RetentionSection, grace: Option<TimeDelta>) -> PruneOptions {
+    PruneOptions {
+        grace: grace.unwrap_or_else(|| retention.grace()),
+        repack_above_percent: retention.repack_above_percent(),
+        now: Utc::now(),
+    }
+}
+
+/// Says what pruning would do, and changes nothing.
+pub fn plan(
+    repository: &Repository,
+    options: &PruneOptions,
+    progress: &dyn Progress,
+) -> Result<Pruned> {
+    repository.prune_plan(options, progress)
+}
+
+/// Prunes, and records the run. `instance` is whoever asks for it; the whole repository is pruned.
+pub fn run(
+    instance: Option<&Instance>,
+    repository: &Repository,
+    options: &PruneOptions,
+    progress: &dyn Progress,
+) -> Result<Pruned> {
+    let started_at = Utc::now();
+    let host = instance.map(|instance| instance.host.clone());
+    let instance = instance.map_or_else(String::new, |instance| instance.id.clone());
+    repository.storage().release_reserve()?;
+    let lock = repository.lock(LeaseMode::Exclusive, &instance, "prune")?;
+    let left = repository.storage().clear_remains()?;
+    let mut pruned = repository.prune(&lock, options, progress)?;
+    pruned.freed_bytes += left;
+    repository.record(&Run {
+        id: random_id(8)?,
+        command: "prune".to_owned(),
+        instance,
+        backup_type: None,
+        started_at,
+        finished_at: Utc::now(),
+        backup: None,
+        backup_finished_at: None,
+        outcome: "ok".to_owned(),
+        message: None,
+        occasion: None,
+        host,
+    })?;
+    repository.storage().hold_reserve()?;
+    Ok(pruned)
+}

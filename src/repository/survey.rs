@@ -1,0 +1,226 @@
+//! What a repository holds, and what of it any backup needs.
+//!
+//! Memory grows with the number of chunks alone: their places, and eight bytes for each that is needed.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Repository;
+use super::backups::Backups;
+use super::chunks::{Indexes, Place};
+use super::condemned::Condemned;
+use super::references::for_each_piece;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::id::{ChunkId, Digest256};
+use crate::format::index::PackContent;
+use crate::format::path;
+use crate::progress::Progress;
+use crate::storage::Storage as _;
+
+/// One look at everything.
+pub struct Survey {
+    /// All packs, by what they are called.
+    pub packs: HashMap<Digest256, PackUse>,
+    /// What the indexes say, and the packs that none of them describes.
+    pub indexes: Indexes,
+    /// Packs that no index describes, by their own tables of contents.
+    pub unindexed: Vec<PackContent>,
+    needed: Needed,
+}
+
+/// How much of a pack is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PackUse {
+    /// The length of the object.
+    pub bytes: u64,
+    /// Stored bytes of those chunks that are needed and have no better place.
+    pub needed_bytes: u64,
+    /// Whether nobody knows what it holds, and something is missing that it could hold.
+    pub is_unclear: bool,
+}
+
+impl PackUse {
+    /// Whether it can go.
+    pub fn is_needed(&self) -> bool {
+        self.needed_bytes > 0 || self.is_unclear
+    }
+
+    /// How much of it is not needed.
+    pub fn waste_percent(&self) -> u64 {
+        let waste = self.bytes.saturating_sub(self.needed_bytes);
+        waste.saturating_mul(100) / self.bytes.max(1)
+    }
+}
+
+/// Which chunks are needed, by the first eight bytes of their ids. Two that begin alike keep each other, which costs
+/// some bytes once in a very long while; none is ever lost.
+#[derive(Default)]
+struct Needed(HashSet<u64>);
+
+impl Needed {
+    fn key(id: &ChunkId) -> u64 {
+        let bytes = id.as_bytes();
+        bytes
+            .first_chunk()
+            .map_or(0, |first: &[u8; 8]| u64::from_le_bytes(*first))
+    }
+
+    fn add(&mut self, id: &ChunkId) {
+        self.0.insert(Self::key(id));
+    }
+
+    fn contains(&self, id: &ChunkId) -> bool {
+        self.0.contains(&Self::key(id))
+    }
+}
+
+impl Repository {
+    /// Looks at all manifests, catalogs, indexes and packs. `Damaged` when one of the first three cannot be read:
+    /// what those need is unknown.
+    pub fn survey(&self, condemned: &Condemned, progress: &dyn Progress) -> Result<Survey> {
+        // The packs last: what the manifests need was there before them, and what a writer adds meanwhile is only found
+        // to be unneeded, which condemns it and no more.
+        let found = self.backups()?;
+        let mut indexes = self.read_indexes()?;
+        if let Some((object, reason)) = found.damaged.iter().chain(&indexes.damaged).next() {
+            return Err(unsafe_now(&format!("`{object}` cannot be read: {reason}")));
+        }
+        let needed = self.needed(&found, progress)?;
+        let listed = self.storage().list(path::PACKS)?;
+        // Packs without an index are what an interrupted backup left, or their index was lost.
+        let unindexed = self.recover_packs(&indexes.chunks, &listed)?;
+        for content in &unindexed {
+            indexes.chunks.add(content);
+        }
+        let mut packs: HashMap<Digest256, PackUse> = listed
+            .iter()
+            .filter_map(|object| {
+                let bytes = object.bytes;
+                let pack = PackUse {
+                    bytes,
+                    ..PackUse::default()
+                };
+                Some((path::parse_pack(&object.path)?, pack))
+            })
+            .collect();
+        let known: HashMap<_, _> = indexes.chunks.packs().iter().copied().collect();
+        let whole: HashSet<Digest256> = packs
+            .iter()
+            .filter(|(id, pack)| known.get(id) == Some(&pack.bytes))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut placed = 0_usize;
+        indexes.chunks.each(|id, places| {
+            if needed.contains(id)
+                && let Some((pack, place)) = keeper(places, &whole, condemned)
+                && let Some(pack) = packs.get_mut(&pack)
+            {
+                placed += 1;
+                pack.needed_bytes += place.range().end - place.range().start;
+            }
+        });
+        // A chunk that is needed and nowhere may lie in a pack that cannot be read.
+        if placed < needed.0.len() {
+            for (id, pack) in &mut packs {
+                pack.is_unclear = !whole.contains(id);
+            }
+        }
+        Ok(Survey {
+            packs,
+            indexes,
+            unindexed,
+            needed,
+        })
+    }
+
+    fn needed(&self, found: &Backups, progress: &dyn Progress) -> Result<Needed> {
+        let mut needed = Needed::default();
+        let reader = self.reader()?;
+        for backup in &found.backups {
+            progress.check()?;
+            let mut problem = None;
+            for_each_piece(
+                &backup.manifest,
+                &reader,
+                &mut |piece| piece.chunks.iter().for_each(|id| needed.add(id)),
+                &mut |part, error| {
+                    let what = format!("the catalog of the {part} of backup {}", backup.id.short());
+                    problem.get_or_insert(match error.kind() {
+                        ErrorKind::Damaged => {
+                            unsafe_now(&format!("{what} cannot be read: {error}"))
+                        }
+                        _ => error.context(what),
+                    });
+                },
+            );
+            if let Some(problem) = problem {
+                return Err(problem);
+            }
+        }
+        Ok(needed)
+    }
+}
+
+impl Survey {
+    /// Whether any backup needs the chunk.
+    pub fn needs(&self, id: &ChunkId) -> bool {
+        self.needed.contains(id)
+    }
+
+    /// Those among `packs` that can go without a loss: of each chunk that is needed, some other pack has it, and
+    /// has it right. The other copy is read, for an index can promise what a device has lost.
+    pub fn replaceable(
+        &self,
+        repository: &Repository,
+        packs: &HashSet<Digest256>,
+        progress: &dyn Progress,
+    ) -> Result<HashSet<Digest256>> {
+        let mut doubtful: Vec<(ChunkId, Vec<(Digest256, Place)>)> = Vec::new();
+        self.indexes.chunks.each(|id, places| {
+            let concerned = places.iter().any(|(pack, _)| packs.contains(pack));
+            if concerned && self.needs(id) {
+                doubtful.push((*id, places.to_vec()));
+            }
+        });
+        let mut replaceable = packs.clone();
+        for (id, places) in doubtful {
+            progress.check()?;
+            let mut is_proven = false;
+            for (pack, place) in places.iter().filter(|(pack, _)| !packs.contains(pack)) {
+                match repository.read_chunk(&id, pack, place) {
+                    Ok(_) => is_proven = true,
+                    Err(error) if error.kind() == ErrorKind::Damaged => continue,
+                    Err(error) => return Err(error),
+                }
+                break;
+            }
+            if !is_proven {
+                for (pack, _) in &places {
+                    replaceable.remove(pack);
+                }
+            }
+        }
+        Ok(replaceable)
+    }
+}
+
+/// The one place of a chunk that counts: in a pack that is whole, and rather in one that is not condemned.
+fn keeper(
+    places: &[(Digest256, Place)],
+    whole: &HashSet<Digest256>,
+    condemned: &Condemned,
+) -> Option<(Digest256, Place)> {
+    let mut fitting = places.iter().filter(|(pack, _)| whole.contains(pack));
+    let first = fitting.clone().next();
+    fitting
+        .find(|(pack, _)| !condemned.contains(pack))
+        .or(first)
+        .copied()
+}
+
+fn unsafe_now(reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!("no room was given back: {reason}"),
+    )
+    .hint("Run `obbackup verify --read-data` and delete the backups that it names as lost.")
+}

@@ -4,7 +4,7 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build setup test lint format clippy doc licences advisories unit reader demo bench man clean
+.PHONY: build setup test lint format clippy doc licences advisories unit reader demo bench bench-storage man clean
 
 build:
 	$(CARGO) build --release --locked
@@ -49,6 +49,10 @@ demo:
 bench:
 	tests/support/setup.sh bench
 	tests/bench.sh
+
+# Requests that each command makes of a bucket, and what 15 ms of latency cost a nightly backup.
+bench-storage: setup
+	$(CARGO) test --release --locked --test it -- --ignored --exact --nocapture storage::budget::bench
 
 man: build
 	mkdir -p $(TARGET)/man

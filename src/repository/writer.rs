@@ -278,6 +278,7 @@ impl Writer {
         self.join();
         self.shared.failure()?;
         self.look_again()?;
+        self.retain_relied()?;
         self.shared.write_index()?;
         let outcome = lock(&self.shared.outcome);
         Ok(Written {
@@ -290,6 +291,20 @@ impl Writer {
     /// The repository that is written.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// What this run relies on is held for as long as what it added, where the storage holds objects for a time.
+    fn retain_relied(&self) -> Result<()> {
+        let packs = self.known.packs().iter().zip(&self.relied);
+        let relied: Vec<Digest256> = packs
+            .filter(|(_, relied)| relied.load(Ordering::Relaxed))
+            .map(|((id, _), _)| *id)
+            .collect();
+        let storage = self.repository.storage();
+        let retained = self
+            .repository
+            .read_each(&relied, |id| storage.retain(&path::pack(id)));
+        retained.into_iter().collect()
     }
 
     /// Stores again what was condemned while this run relied on it; `super::condemned` says why.

@@ -156,7 +156,7 @@ impl MountGuard {
 
     fn check_device(&self, exists: bool, makes_repository: bool) -> Result<()> {
         let absent = |what: String| {
-            Error::new(ErrorKind::NotFound, what)
+            Error::new(ErrorKind::Io, what)
                 .hint("Mount the device, or take require_mount out of the repository's section.")
         };
         let root = resolve(&self.root);

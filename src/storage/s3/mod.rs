@@ -495,6 +495,9 @@ impl Storage for S3 {
     }
 
     fn retain(&self, path: &str) -> Result<()> {
+        if self.0.settings.object_lock.is_none() {
+            return Ok(());
+        }
         let (bucket, path) = (self.0.clone(), path.to_owned());
         runtime::run(async move { bucket.retain(&path).await })?
     }

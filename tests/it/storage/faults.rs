@@ -1,5 +1,5 @@
 //! Everything that a network and an S3 server can do wrong, at the first, a middle, the last and every seventh
-//! request of a backup, a restore, a verification and a delete: each ends well or with a clear error, and the
+//! request of a backup, a restore, a verification and a prune: each ends well or with a clear error, and the
 //! repository stays sound.
 
 use std::io::Write as _;
@@ -7,12 +7,15 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use chrono::{TimeDelta, Utc};
 use obbackup::codec::Compression;
 use obbackup::command::delete::delete;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
+use obbackup::format::record::LeaseMode;
 use obbackup::progress::Silent;
 use obbackup::repository::Repository;
+use obbackup::repository::prune::PruneOptions;
 use obbackup::repository::verify::VerifyOptions;
 use obbackup::storage;
 
@@ -76,10 +79,10 @@ enum Job {
     Backup,
     Restore,
     Verify,
-    Delete,
+    Prune,
 }
 
-const JOBS: [Job; 4] = [Job::Backup, Job::Restore, Job::Verify, Job::Delete];
+const JOBS: [Job; 4] = [Job::Backup, Job::Restore, Job::Verify, Job::Prune];
 
 /// One repository behind a proxy of its own, and the same without.
 struct Bench {
@@ -124,10 +127,18 @@ impl Bench {
                 // What is there is sound, whatever the way to it was like.
                 assert!(found.is_sound(), "{:#?}", found.findings);
             }
-            Job::Delete => {
+            Job::Prune => {
                 let gone = self.gone.lock().unwrap();
                 let backup = repository.resolve(&gone.to_hex(), None)?;
                 delete(&repository, &backup, &Silent)?;
+                // Condemned so far; now it goes.
+                let lock = repository.lock(LeaseMode::Exclusive, "instance", "prune")?;
+                let options = PruneOptions {
+                    grace: TimeDelta::zero(),
+                    repack_above_percent: 50,
+                    now: Utc::now(),
+                };
+                repository.prune(&lock, &options, &Silent)?;
             }
         }
         Ok(())
@@ -135,7 +146,7 @@ impl Bench {
 
     /// What the next delete will remove.
     fn prepare(&self, job: Job, seed: u64) {
-        if job == Job::Delete {
+        if job == Job::Prune {
             *self.gone.lock().unwrap() = take(&self.straight, seed).unwrap();
         }
     }

@@ -12,11 +12,15 @@ use crate::world::{World, errors, number};
 
 /// What the administrator writes: the bucket and how to reach it.
 pub fn configure(world: &World, server: &S3Server, bucket: &str) {
+    configure_at(world, &server.endpoint(), bucket);
+}
+
+/// The same with another way to the server.
+pub fn configure_at(world: &World, endpoint: &str, bucket: &str) {
     let file = world.instance.sources.join("config/obbackup.toml");
     let text = format!(
-        "[repository.cloud]\nurl = \"s3://{bucket}/openbravo\"\nendpoint = \"{}\"\nregion = \"{REGION}\"\n\
-         access_key_id = \"{ACCESS_KEY}\"\nsecret_access_key = \"{SECRET_KEY}\"\n",
-        server.endpoint()
+        "[repository.cloud]\nurl = \"s3://{bucket}/openbravo\"\nendpoint = \"{endpoint}\"\nregion = \"{REGION}\"\n\
+         access_key_id = \"{ACCESS_KEY}\"\nsecret_access_key = \"{SECRET_KEY}\"\n"
     );
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();

@@ -4,7 +4,7 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build setup test lint format clippy doc licences advisories unit reader demo bench bench-storage man clean
+.PHONY: build setup test lint format clippy doc licences advisories unit reader demo bench bench-storage bench-downtime screenshots man clean
 
 build:
 	$(CARGO) build --release --locked
@@ -53,6 +53,17 @@ bench:
 # Requests that each command makes of a bucket, and what 15 ms of latency cost a nightly backup.
 bench-storage: setup
 	$(CARGO) test --release --locked --test it -- --ignored --exact --nocapture storage::budget::bench
+
+# How long a client waits for a restore in place, beside a mere stop and start of the same Tomcat.
+bench-downtime:
+	tests/support/setup.sh
+	OBBACKUP_BENCH_MEGABYTES=200 $(CARGO) test --locked --test it restore_live::downtime -- --ignored --nocapture
+	OBBACKUP_BENCH_MEGABYTES=4000 $(CARGO) test --locked --test it restore_live::downtime -- --ignored --nocapture
+
+# The page in each of its states, light and dark, into target/screenshots.
+screenshots:
+	tests/support/setup.sh
+	$(CARGO) test --locked --test it page_browser::pictures -- --ignored
 
 man: build
 	mkdir -p $(TARGET)/man

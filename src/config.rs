@@ -3,13 +3,17 @@
 //! This module knows defaults and the file. What environment and arguments say comes in as values
 //! from whoever runs the library, for it never reads the environment itself.
 
+mod drill;
 mod file;
 pub mod log;
 pub mod notify;
 mod repository;
+mod restore;
 pub mod retention;
 pub mod schedule;
 mod secret;
+pub mod space;
+mod tomcat;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -19,11 +23,14 @@ use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use file::{ConfigurationFile, Owner, write_private};
+pub use drill::DrillSection;
+pub use file::{ConfigurationFile, Owner, write_private, write_shown};
 pub use repository::{
     ObjectLock, RepositorySection, RequestChecksums, S3_SCHEME, ServerSideEncryption,
 };
+pub use restore::RestoreSection;
 pub use secret::Secret;
+pub use tomcat::TomcatSection;
 
 /// The file's name below `config/`.
 pub const FILE_NAME: &str = "obbackup.toml";
@@ -47,8 +54,16 @@ pub struct Configuration {
     pub database: DatabaseSection,
     /// About taking backups.
     pub backup: BackupSection,
+    /// About test restores.
+    pub drill: DrillSection,
+    /// About restores.
+    pub restore: RestoreSection,
+    /// About the web application's server.
+    pub tomcat: TomcatSection,
     /// About forgetting them.
     pub retention: retention::RetentionSection,
+    /// About the room for them.
+    pub space: space::SpaceSection,
     /// When backups are taken by themselves, by name.
     pub schedule: BTreeMap<String, schedule::ScheduleSection>,
     /// Who is told of what, by name.
@@ -65,6 +80,8 @@ pub struct Configuration {
 pub struct InstanceSection {
     /// Tells this instance from others in a repository; set by `init`.
     pub id: Option<String>,
+    /// Tells this machine from others that had the instance before or after; set by `init --take-over`.
+    pub holder: Option<String>,
     /// What people call it; else `context.name`.
     pub name: Option<String>,
     /// The web application's directory, where it cannot be found by itself.
@@ -145,6 +162,7 @@ impl Configuration {
                 );
             }
         }
+        self.drill.check(path)?;
         let named = (self.schedule.keys().map(|name| ("schedule", name)))
             .chain(self.notify.keys().map(|name| ("notifier", name)));
         for (what, name) in named {
@@ -158,16 +176,22 @@ impl Configuration {
                 self.known_repositories(),
             );
         }
-        if let Some(id) = &self.instance.id
-            && (id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric()))
-        {
-            return wrong(
-                "the id of [instance] is not made of up to 64 letters and digits".to_owned(),
-                "Remove the line, and `obbackup init` sets a new one.".to_owned(),
-            );
+        let is_word = |id: &str| {
+            (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        for (key, word) in [("id", &self.instance.id), ("holder", &self.instance.holder)] {
+            if word.as_deref().is_some_and(|word| !is_word(word)) {
+                return wrong(
+                    format!("the {key} of [instance] is not made of up to 64 letters and digits"),
+                    "Remove the line, and `obbackup init` sets a new one.".to_owned(),
+                );
+            }
         }
+        self.restore.check(path)?;
+        self.tomcat.check(path)?;
         self.retention
             .check()
+            .and_then(|()| self.space.check())
             .map_err(|error| error.context(format!("`{}`", path.display())))?;
         for pattern in &self.backup.exclude {
             let relative = Path::new(pattern);
@@ -337,6 +361,22 @@ mod tests {
             [backup]
             jobs = 2
             exclude = ["scratch", "modules/x/big"]
+            [restore]
+            status_file = "/var/www/openbravo/restore.html"
+            page_port = 8089
+            keep_old_days = 14
+            page = false
+            [tomcat]
+            base = "/var/lib/tomcat9"
+            home = "/usr/share/tomcat9"
+            stop = ["/usr/bin/systemctl", "stop", "tomcat9"]
+            start = ["/usr/bin/systemctl", "start", "tomcat9"]
+            probe_url = "http://127.0.0.1:8080/openbravo/"
+            probe_status = 200
+            probe_text = "password"
+            probe_timeout_seconds = 60
+            stop_timeout_seconds = 30
+            kill = true
         "#;
         let configuration = parse(text).unwrap();
         let password = configuration.database.system_password.clone().unwrap();
@@ -362,7 +402,7 @@ mod tests {
         );
         assert_eq!(
             error.hint_text(),
-            Some("Known keys there: id, name, deploy_path, properties_path, machine_name.")
+            Some("Known keys there: id, holder, name, deploy_path, properties_path, machine_name.")
         );
         let error = parse("\n[databse]\nport = 1\n").unwrap_err();
         assert!(error.to_string().contains("line 2: unknown key `databse`"));
@@ -417,6 +457,14 @@ mod tests {
             "[backup]\nexclude = [\"/etc\"]",
             "[backup]\njobs = 0",
             "[database]\nport = 70000",
+            "[restore]\nstatus_file = \"restore.html\"",
+            "[restore]\nstatus_file = \"/var/www/restore\"",
+            "[tomcat]\nstop = [\"/bin/true\"]",
+            "[tomcat]\nstop = [\"true\"]\nstart = [\"true\"]",
+            "[tomcat]\nstop = [\"/x\"]\nstart = [\"/x\"]\nunit = \"tomcat9\"",
+            "[tomcat]\nbase = \"tomcat\"",
+            "[tomcat]\nprobe_url = \"https://localhost/\"",
+            "[tomcat]\nprobe_timeout_seconds = 0",
         ] {
             assert_eq!(parse(text).unwrap_err().kind(), ErrorKind::Usage, "{text}");
         }

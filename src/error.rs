@@ -63,6 +63,11 @@ const TABLE: &[(ErrorKind, &str, u8, bool)] = &[
 ];
 
 impl ErrorKind {
+    /// The first kind that a process ends with this code for; `None` for success and for codes that are not ours.
+    pub fn of_exit_code(code: u8) -> Option<Self> {
+        TABLE.iter().find(|row| row.2 == code).map(|row| row.0)
+    }
+
     fn row(self) -> (&'static str, u8, bool) {
         TABLE
             .iter()

@@ -46,6 +46,10 @@ pub mod log;
 
 pub mod notify;
 
+pub mod job;
+
+pub mod page;
+
 pub mod schedule;
 
 pub mod command;

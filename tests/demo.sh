@@ -79,7 +79,7 @@ printf '  %s tables are left, %s files\n' "$(tables openbravo | wc -l)" "$(find 
 
 say '6  One command brings it back'
 latest=$("$obbackup" --quiet --json list | python3 -c 'import json, sys; print(json.load(sys.stdin)["backups"][0]["id"][:8])')
-run restore "$latest" --in-place --yes --no-safety-backup
+run restore "$latest" --yes --no-safety-backup
 
 say '7  Is it the same?'
 tables openbravo >"$place/tables-now"

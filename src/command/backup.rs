@@ -12,11 +12,14 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::attachments::missing_files;
+use super::attachments::{missing_files, named_files};
 use super::contents::file_entries;
 use super::database::{self, Connection, check_status};
 use super::list::BackupSummary;
+use super::restore::recovery;
+use super::space;
 use super::surroundings::Surroundings;
+use super::tenant;
 use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::catalog::write_entry;
@@ -28,13 +31,18 @@ use crate::format::manifest::{
 };
 use crate::format::record::{LeaseMode, Occasion, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
+use crate::postgresql::client::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::lock::Lock;
 use crate::repository::reader::Reader;
 use crate::repository::writer::Writer;
+use crate::source::database::DatabaseSource;
 use crate::source::files::{self, CaptureOptions, Exclusions, FilesCapture, Parent, paths_present};
+
+/// How often a snapshot is taken until one names no attachment that came and went between the passes around it.
+const SNAPSHOT_ATTEMPTS: u32 = 3;
 
 /// What kind of backup to take.
 #[derive(Debug, Clone)]
@@ -113,6 +121,7 @@ pub fn plan(
     surroundings: &Surroundings,
 ) -> Result<BackupPlan> {
     let roots = roots(instance, repository, options)?;
+    repository.check_tenure(tenant(instance))?;
     let mut warnings = instance.warnings.clone();
     let mut planned = None;
     if wants(options, Part::Database) {
@@ -154,7 +163,7 @@ pub fn run(
     surroundings: &Surroundings,
     progress: &dyn Progress,
 ) -> Result<BackupTaken> {
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
+    let lock = lock(instance, repository)?;
     locked(
         instance,
         repository,
@@ -188,7 +197,7 @@ pub fn run_scheduled(
     progress: &dyn Progress,
     occasion: &Occasion,
 ) -> Result<Scheduled> {
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
+    let lock = lock(instance, repository)?;
     // Clocks differ, so runs that seem to have begun before their time are looked at too.
     let since = occasion.due_at - CLOCKS_DIFFER;
     // One that was stopped is to be done again.
@@ -212,6 +221,16 @@ pub fn run_scheduled(
         occasion,
     )
     .map(|taken| Scheduled::Taken(Box::new(taken)))
+}
+
+/// The right to write the instance's backups, which another machine may have by now.
+fn lock(instance: &Instance, repository: &Repository) -> Result<Lock> {
+    recovery::refuse_unfinished(instance)?;
+    // Before the lease: in a repository that is only read, not even that is written.
+    repository.check_tenure(tenant(instance))?;
+    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
+    repository.check_takeovers(tenant(instance))?;
+    Ok(lock)
 }
 
 /// The word for a failure in records.
@@ -301,6 +320,7 @@ impl Job<'_> {
             None
         };
         let parent = parent(repository, instance)?;
+        self.check_room(connection.as_ref())?;
         repository.storage().hold_reserve()?;
         let reader = repository.reader()?;
         let writer = repository.writer()?;
@@ -385,6 +405,28 @@ impl Job<'_> {
     }
 }
 
+impl Job<'_> {
+    /// Before anything is written: a device that fills up half-way helps nobody.
+    fn check_room(&self, connection: Option<&Connection>) -> Result<()> {
+        let found = self.repository.backups()?;
+        let previous: Vec<Backup> = found
+            .backups
+            .into_iter()
+            .filter(|backup| backup.manifest.instance.id == self.instance.id)
+            .collect();
+        let database_bytes = match connection {
+            Some(connection) if previous.is_empty() => Session::open(&connection.application)?
+                .value(
+                    "database size",
+                    "SELECT pg_database_size(current_database())::text",
+                )?
+                .and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        space::check_room(self.repository, &previous, database_bytes)
+    }
+}
+
 /// A backup being gathered.
 struct Capture<'a> {
     job: &'a Job<'a>,
@@ -404,57 +446,71 @@ impl Capture<'_> {
         attachments: Option<&FileRoot>,
         identity: &mut InstanceIdentity,
     ) -> Result<DatabasePart> {
-        let Job {
-            instance, progress, ..
-        } = *self.job;
-        let first_pass = match attachments {
-            Some(root) => {
-                progress.stage("attachments", self.expected_bytes(root.part));
-                let parent = self.parent_entries(root.part);
-                Some(files::capture_aside(
-                    &root.root,
-                    &exclusions(root),
-                    parent,
-                    self.capture_options(false),
-                    self.writer,
-                    progress,
-                )?)
-            }
-            None => None,
+        let progress = self.job.progress;
+        let Some(root) = attachments else {
+            progress.stage("snapshot", None);
+            let mut source = connection.open()?;
+            let warning = self.facts(&mut source, identity)?;
+            self.warnings.extend(warning);
+            return source.capture(self.writer, progress);
         };
-        progress.stage("snapshot", None);
-        let mut source = connection.open()?;
+        let before = named_files(&connection.application)?;
+        progress.stage("attachments", self.expected_bytes(root.part));
+        let parent = self.parent_entries(root.part);
+        let options = self.capture_options(false);
+        let rules = exclusions(root);
+        let (first, mut entries) =
+            files::capture_aside(&root.root, &rules, parent, options, self.writer, progress)?;
+        // What the first pass could not read, the second did not find readable either, or it says so.
+        self.files_read += first.files_read;
+        let mut attempt = 1;
+        let (mut source, captured) = loop {
+            progress.stage("snapshot", None);
+            let mut source = connection.open()?;
+            let warning = self.facts(&mut source, identity)?;
+            progress.stage("attachments, second pass", Some(first.bytes));
+            let parent: Parent<'_> = Box::new(entries.entries()?);
+            let options = self.capture_options(true);
+            let (captured, mut both) = files::capture_aside(
+                &root.root,
+                &rules,
+                Some(parent),
+                options,
+                self.writer,
+                progress,
+            )?;
+            let present = paths_present(both.entries()?)?;
+            let missing = missing_files(&mut source, &present, &before)?;
+            entries = both;
+            // What came and went between the passes is named by this snapshot, and not by a later one.
+            if missing.is_partial() && attempt < SNAPSHOT_ATTEMPTS {
+                attempt += 1;
+                self.files_read += captured.files_read;
+                continue;
+            }
+            self.partial |= missing.is_partial();
+            self.warnings.extend(warning);
+            self.warnings.extend(missing.warnings());
+            break (source, captured);
+        };
+        let catalog = self.write_catalog(entries.entries()?)?;
+        self.add(root, FilesCapture { captured, catalog });
+        source.capture(self.writer, progress)
+    }
+
+    /// What the snapshot tells of the instance; a warning about its status.
+    fn facts(
+        &self,
+        source: &mut DatabaseSource,
+        identity: &mut InstanceIdentity,
+    ) -> Result<Option<String>> {
         let facts = source.openbravo_facts()?;
-        self.warnings
-            .extend(check_status(instance, facts.system_status.as_deref())?);
+        let warning = check_status(self.job.instance, facts.system_status.as_deref())?;
         identity.modules = facts.modules;
         if facts.openbravo_version.is_some() {
             identity.openbravo_version = facts.openbravo_version;
         }
-        if let (Some(root), Some((first, mut entries))) = (attachments, first_pass) {
-            progress.stage("attachments, second pass", Some(first.bytes));
-            let (second, mut entries) = files::capture_aside(
-                &root.root,
-                &exclusions(root),
-                Some(Box::new(entries.entries()?)),
-                self.capture_options(true),
-                self.writer,
-                progress,
-            )?;
-            let present = paths_present(entries.entries()?)?;
-            self.warnings.extend(missing_files(&mut source, &present)?);
-            let catalog = self.write_catalog(entries.entries()?)?;
-            // What the first pass could not read, the second did not find readable either, or it says so.
-            self.files_read += first.files_read;
-            self.add(
-                root,
-                FilesCapture {
-                    captured: second,
-                    catalog,
-                },
-            );
-        }
-        source.capture(self.writer, progress)
+        Ok(warning)
     }
 
     /// One directory, in one pass.

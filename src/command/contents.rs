@@ -259,6 +259,17 @@ fn tables<S: ChunkSource>(source: &S, manifest: &Manifest) -> Result<Vec<Listed>
     Ok(listed)
 }
 
+/// Every table of the backup, with its figures.
+pub(super) fn table_entries<S: ChunkSource>(source: &S, manifest: &Manifest) -> Result<Vec<Table>> {
+    let mut tables = Vec::new();
+    for entry in database_entries(source, manifest)? {
+        if let DatabaseEntry::Table(table) = entry? {
+            tables.push(table);
+        }
+    }
+    Ok(tables)
+}
+
 /// The table that the user named: `schema.name`, or `name` alone where it stands in one schema only.
 pub fn find_table<S: ChunkSource>(source: &S, manifest: &Manifest, name: &str) -> Result<Table> {
     let mut matches = Vec::new();

@@ -1,5 +1,7 @@
 //! The way from an instance's settings to its database.
 
+use std::path::PathBuf;
+
 use super::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::DatabaseState;
@@ -7,9 +9,8 @@ use crate::instance::{Instance, Role, SslMode, SystemStatus, status};
 use crate::postgresql::address::DatabaseAddress;
 use crate::postgresql::client::Session;
 use crate::postgresql::programs::Programs;
-use crate::postgresql::quote;
 use crate::source::database::{CaptureOptions, DatabaseSource};
-use crate::target::database::{DatabaseTarget, RestoreOptions};
+use crate::target::database::{DatabaseTarget, RestoreOptions, is_superuser};
 
 /// A server that answered, and the roles to use there.
 #[derive(Debug, Clone)]
@@ -144,24 +145,39 @@ impl Connection {
         system.map_or_else(|| open_any(&self.application, &MAINTENANCE_DATABASES), Ok)
     }
 
-    /// Gives a database another name. Refused by the server while anybody is connected to it.
-    pub fn rename_database(&self, from: &str, to: &str) -> Result<()> {
-        self.maintenance()?.run(
-            &format!("cannot rename database `{from}` to `{to}`"),
-            &format!(
-                "ALTER DATABASE {} RENAME TO {}",
-                quote::name(from),
-                quote::name(to)
-            ),
-        )
+    /// A session outside of the instance's database that may change its name: a superuser's where the
+    /// system's role is one, else the application's, who owns the database.
+    pub fn administrator(&self) -> Result<Session> {
+        if let Some(system) = &self.system
+            && let Ok(mut session) = open_any(system, &MAINTENANCE_DATABASES)
+            && is_superuser(&mut session)?
+        {
+            return Ok(session);
+        }
+        open_any(&self.application, &MAINTENANCE_DATABASES)
     }
 
-    /// Removes a database that a restore made and nobody has used.
-    pub fn drop_database(&self, name: &str) -> Result<()> {
-        self.maintenance()?.run(
-            &format!("cannot drop database `{name}`"),
-            &format!("DROP DATABASE IF EXISTS {}", quote::name(name)),
-        )
+    /// The same server and roles, another database.
+    pub fn to_database(&self, name: &str) -> Self {
+        Self {
+            application: self.application.with_database(name),
+            system: self
+                .system
+                .as_ref()
+                .map(|system| system.with_database(name)),
+            ..self.clone()
+        }
+    }
+
+    /// The server's data directory, where the server runs on this machine and tells it.
+    pub fn data_directory(&self) -> Result<Option<PathBuf>> {
+        let directory = self.maintenance()?.value(
+            "cannot ask the server where it keeps its data",
+            "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory' AND (
+                pg_catalog.inet_server_addr() IS NULL
+                OR pg_catalog.host(pg_catalog.inet_server_addr()) IN ('127.0.0.1', '::1'))",
+        )?;
+        Ok(directory.map(PathBuf::from).filter(|path| path.is_dir()))
     }
 
     /// A new database `name` on this server, with `state` instead of the backup's where it is given.
@@ -173,6 +189,8 @@ impl Connection {
         options.jobs = self.jobs;
         options.system.clone_from(&self.system);
         options.state = state;
+        // A machine that has lost everything has no roles for reports either; the plan says which are left out.
+        options.ignore_missing_roles = true;
         DatabaseTarget::new(self.application.with_database(name), options)
     }
 

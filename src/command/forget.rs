@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::list::BackupSummary;
+use super::tenant;
 use crate::config::retention::{KeepRules, RetentionSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
@@ -106,13 +107,7 @@ pub fn plan(
     progress: &dyn Progress,
 ) -> Result<ForgetPlan> {
     let retention = &options.retention;
-    let has_rules = options.rules.is_some()
-        || retention.scheduled.is_some()
-        || retention.manual.is_some()
-        || retention.automated.is_some()
-        || !retention.schedule.is_empty()
-        || retention.max_space_gib.is_some();
-    if !has_rules {
+    if options.rules.is_none() && !retention.has_rules() {
         return Err(Error::new(
             ErrorKind::Usage,
             "there are no rules that say which backups to keep",
@@ -193,6 +188,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Forgotten> {
     let started_at = Utc::now();
+    repository.check_tenure(tenant(instance))?;
     repository.storage().release_reserve()?;
     let lock = repository.lock(LeaseMode::Write, &instance.id, "forget")?;
     progress.stage("forget", None);

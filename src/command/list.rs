@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
+use crate::format::record::{DrillCertificate, Mark, MarkKind};
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 
@@ -89,6 +90,37 @@ pub struct BackupSummary {
     pub parent: Option<BackupId>,
     /// What a person should know about it.
     pub warnings: Vec<String>,
+    /// The last time that it was restored for trial.
+    pub drill: Option<LastDrill>,
+}
+
+/// A test restore of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastDrill {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// By whom, as `user@host`.
+    pub by: String,
+    /// What it found.
+    #[serde(flatten)]
+    pub certificate: DrillCertificate,
+}
+
+impl BackupSummary {
+    /// With what was learnt of the backup since it was taken.
+    #[must_use]
+    pub fn with_marks(mut self, marks: &[Mark]) -> Self {
+        let drills = marks.iter().filter(|mark| mark.kind == MarkKind::Drill);
+        let last = drills.max_by_key(|mark| mark.at);
+        self.drill = last.and_then(|mark| {
+            Some(LastDrill {
+                at: mark.at,
+                by: mark.by.clone(),
+                certificate: mark.drill.clone()?,
+            })
+        });
+        self
+    }
 }
 
 impl From<&Backup> for BackupSummary {
@@ -124,6 +156,7 @@ impl From<&Backup> for BackupSummary {
             postgresql_version: database.map(|database| server_version(database.server_version)),
             parent: manifest.parent,
             warnings: manifest.warnings.clone(),
+            drill: None,
         }
     }
 }
@@ -136,6 +169,7 @@ pub fn server_version(number: u32) -> String {
 /// The backups that `options` asks for.
 pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
     let found = repository.backups()?;
+    let marks = repository.marks()?;
     let pins = repository.pins()?;
     let mut other_instances = 0;
     let mut backups = Vec::new();
@@ -156,9 +190,10 @@ pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
                 .backup_type
                 .is_none_or(|asked| asked == manifest.backup_type)
         {
+            let marks = marks.get(&backup.id).map_or(&[][..], Vec::as_slice);
             backups.push(BackupSummary {
                 pinned: pins.is_pinned(backup),
-                ..BackupSummary::from(backup)
+                ..BackupSummary::from(backup).with_marks(marks)
             });
         }
     }

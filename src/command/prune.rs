@@ -2,6 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 
+use super::tenant;
 use crate::config::retention::RetentionSection;
 use crate::error::Result;
 use crate::format::id::random_id;
@@ -38,6 +39,9 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Pruned> {
     let started_at = Utc::now();
+    if let Some(instance) = instance {
+        repository.check_tenure(tenant(instance))?;
+    }
     let host = instance.map(|instance| instance.host.clone());
     let instance = instance.map_or_else(String::new, |instance| instance.id.clone());
     repository.storage().release_reserve()?;

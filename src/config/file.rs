@@ -16,6 +16,8 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 const LIMIT_BYTES: u64 = 1 << 20;
 /// Reads and writes for the owner alone.
 const PRIVATE_MODE: u32 = 0o600;
+/// Reads for everybody, writes for the owner alone.
+const SHOWN_MODE: u32 = 0o644;
 
 const PREAMBLE: &str = "\
 # Configuration of obbackup for this Openbravo instance; read by the command line and the Backups
@@ -64,6 +66,16 @@ impl Owner {
 /// Puts `bytes` at `path` in one step, with mode 0600 and `owner`: whoever looks sees the old file or
 /// the new one, also after a power failure.
 pub fn write_private(path: &Path, bytes: &[u8], owner: Owner) -> Result<()> {
+    replace(path, bytes, owner, PRIVATE_MODE, true)
+}
+
+/// Puts `bytes` at `path` in one step, for everybody to read. What may be lost with the power is not waited
+/// for: it is said anew every second.
+pub fn write_shown(path: &Path, bytes: &[u8], owner: Owner) -> Result<()> {
+    replace(path, bytes, owner, SHOWN_MODE, false)
+}
+
+fn replace(path: &Path, bytes: &[u8], owner: Owner, mode: u32, durable: bool) -> Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
     let path = &follow(path, owner)?;
     let directory = path.parent().ok_or_else(|| {
@@ -74,15 +86,25 @@ pub fn write_private(path: &Path, bytes: &[u8], owner: Owner) -> Result<()> {
     })?;
     let mut temporary = tempfile::Builder::new()
         .prefix(".obbackup-")
-        .permissions(std::fs::Permissions::from_mode(PRIVATE_MODE))
+        .permissions(std::fs::Permissions::from_mode(mode))
         .tempfile_in(directory)
         .io_context(failed)?;
     temporary.write_all(bytes).io_context(failed)?;
     owner.take(temporary.as_file(), path)?;
-    temporary.as_file().sync_all().io_context(failed)?;
+    // The mode that it was made with is less what the process's mask takes away.
+    temporary
+        .as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))
+        .io_context(failed)?;
+    if durable {
+        temporary.as_file().sync_all().io_context(failed)?;
+    }
     temporary
         .persist(path)
         .map_err(|error| Error::io(failed(), error.error))?;
+    if !durable {
+        return Ok(());
+    }
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .io_context(failed)
@@ -192,6 +214,14 @@ impl ConfigurationFile {
     pub fn set_instance_id(&mut self, id: &str) -> Result<()> {
         self.edit(|document| {
             section_of(document, "instance")?.insert("id", value(id));
+            Ok(())
+        })
+    }
+
+    /// Sets `[instance] holder`.
+    pub fn set_holder(&mut self, holder: &str) -> Result<()> {
+        self.edit(|document| {
+            section_of(document, "instance")?.insert("holder", value(holder));
             Ok(())
         })
     }

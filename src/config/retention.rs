@@ -122,6 +122,15 @@ impl RetentionSection {
         self.zone().map(|_| ())
     }
 
+    /// Whether anything is ever forgotten by them.
+    pub fn has_rules(&self) -> bool {
+        self.scheduled.is_some()
+            || self.manual.is_some()
+            || self.automated.is_some()
+            || !self.schedule.is_empty()
+            || self.max_space_gib.is_some()
+    }
+
     /// Whose calendar counts.
     pub fn zone(&self) -> Result<Tz> {
         let Some(name) = &self.time_zone else {

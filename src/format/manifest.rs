@@ -110,6 +110,9 @@ pub struct InstanceIdentity {
     pub host: String,
     /// `source.path` at backup.
     pub source_path: String,
+    /// The word of the machine that has taken the instance over, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
     /// The version of the module *Core*, where the database tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openbravo_version: Option<String>,

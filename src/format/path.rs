@@ -68,6 +68,11 @@ pub fn parse_manifest(path: &str) -> Option<(DateTime<Utc>, Digest256)> {
     Some((time, id.parse().ok()?))
 }
 
+/// Below it the marks of one backup.
+pub fn marks(backup: &Digest256) -> String {
+    format!("{MARKS}{backup}/")
+}
+
 /// `marks/<backup>/<kind>-<utc-time>.json`
 pub fn mark(backup: &Digest256, kind: &str, at: DateTime<Utc>) -> String {
     format!("{MARKS}{backup}/{kind}-{}.json", at.format(TIME))

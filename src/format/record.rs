@@ -154,6 +154,50 @@ pub struct Mark {
     pub at: DateTime<Utc>,
     /// The host and user that say so.
     pub by: String,
+    /// Of a drill: what it found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillCertificate>,
+    /// Of a take-over: of what, and by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
+}
+
+/// That a machine has an instance from now on: in marks of the kind `takeover`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The instance.
+    pub instance: String,
+    /// The word that the machine's configuration holds.
+    pub holder: String,
+}
+
+/// What a test restore found: in marks of the kind `drill`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DrillCertificate {
+    /// Whether the backup was restored and every check held.
+    pub passed: bool,
+    /// From the first byte restored to the last check.
+    pub duration_milliseconds: u64,
+    /// The server that it was restored into, as `server_version_num`; absent without a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<u32>,
+    /// Tables whose rows were counted.
+    pub tables: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Foreign keys that the server checked.
+    pub foreign_keys: u64,
+    /// Regular files restored.
+    pub files: u64,
+    /// Bytes of the files.
+    pub files_bytes: u64,
+    /// Attachments that the database names and that were looked for.
+    pub attachments: u64,
+    /// Modules compared between sources and database.
+    pub modules: u64,
+    /// What did not hold, each naming the thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 /// What can be learnt of a backup.
@@ -168,6 +212,10 @@ pub enum MarkKind {
     Pin,
     /// It may be forgotten again.
     Unpin,
+    /// It was restored for trial.
+    Drill,
+    /// Another machine goes on in the place of its instance.
+    Takeover,
     /// A kind that a newer program wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -181,6 +229,8 @@ impl MarkKind {
             Self::Verified => "verified",
             Self::Pin => "pin",
             Self::Unpin => "unpin",
+            Self::Drill => "drill",
+            Self::Takeover => "takeover",
             Self::Other => "other",
         }
     }

@@ -5,7 +5,7 @@
 //! so `bbdd.props` holds parameters of the PostgreSQL JDBC driver as `name=value&name=value`.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::pgpass::PasswordFile;
@@ -380,8 +380,21 @@ fn parse_socket(argument: &str) -> Option<Address> {
     })
 }
 
+/// A database's name as `bbdd.sid` takes it: as it stands in a URL.
+pub fn encode(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
 /// Percent signs and pluses as in a URL; what is not well-formed stays as it is.
-fn decode(text: &str) -> String {
+pub fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, tail)) = rest.split_first() {
@@ -407,6 +420,13 @@ fn decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_survives_the_way_through_a_url() {
+        for name in ["openbravo", "open bravo+%41", "größe/x?y&z", "a%2"] {
+            assert_eq!(decode(&encode(name)), name);
+        }
+    }
 
     fn read(text: &str) -> Result<DatabaseSettings> {
         read_with(text, &DatabaseSection::default(), "")

@@ -44,7 +44,7 @@ pub(super) fn find(
     if let Some(path) = named.map(|directory| below(directory))
         && path.is_dir()
     {
-        return Ok(match owner_of(&path) {
+        return Ok(match deployed_sources(&path) {
             Some(other) if resolve_existing(&other) != source_path => {
                 let note = format!(
                     "`{}` is the web application of another instance, `{}`, and is left out",
@@ -60,12 +60,30 @@ pub(super) fn find(
         .tomcat_directories
         .iter()
         .map(|directory| below(directory))
-        .find(|path| owner_of(path).is_some_and(|owner| resolve_existing(&owner) == source_path));
+        .find(|path| {
+            deployed_sources(path).is_some_and(|owner| resolve_existing(&owner) == source_path)
+        });
     Ok((found, Vec::new()))
 }
 
+/// Where the web application of an instance belongs that is not deployed yet: below `webapps` of the Tomcat that is
+/// named, else of the first that is installed here.
+pub(super) fn place(context_name: &str, environment: &Environment) -> Option<PathBuf> {
+    let named = environment
+        .catalina_base
+        .as_ref()
+        .or(environment.catalina_home.as_ref());
+    let webapps = |directory: &PathBuf| directory.join("webapps");
+    named
+        .into_iter()
+        .chain(&environment.tomcat_directories)
+        .map(webapps)
+        .find(|webapps| webapps.is_dir())
+        .map(|webapps| webapps.join(context_name))
+}
+
 /// The `source.path` of the instance that is deployed at `path`, if one is.
-fn owner_of(path: &Path) -> Option<PathBuf> {
+pub fn deployed_sources(path: &Path) -> Option<PathBuf> {
     let properties = Properties::read(&path.join("WEB-INF/Openbravo.properties")).ok()?;
     properties.filled("source.path").map(PathBuf::from)
 }

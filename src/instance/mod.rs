@@ -14,10 +14,13 @@ mod version;
 
 use std::path::{Path, PathBuf};
 
-pub use database::{Address, DatabaseSettings, Role, SslMode};
+pub use database::{Address, DatabaseSettings, Role, SslMode, decode, encode};
+pub use deploy::deployed_sources;
 pub use environment::Environment;
 pub use nesting::{check_nesting, resolve_existing};
+pub use state::OWN_DIRECTORY;
 pub use status::{SystemStatus, is_rebuilding};
+pub use version::modules_of_sources;
 
 use crate::config::{Configuration, Owner};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +41,8 @@ pub struct Instance {
     pub id: String,
     /// Whether `id` is only derived from host, directory and database, because nobody set one.
     pub is_id_derived: bool,
+    /// The word that this machine got when it took the instance over.
+    pub holder: Option<String>,
     /// What a person types to confirm a restore.
     pub name: String,
     /// The host's name.
@@ -91,8 +96,38 @@ impl Instance {
         configuration: &Configuration,
     ) -> Result<Self> {
         let source_path = resolve_source(source_path)?;
-        let config_path = resolve_existing(&source_path.join("config"));
         let properties = read_properties(&source_path, environment, configuration)?;
+        Self::of_properties(source_path, properties, environment, configuration)
+    }
+
+    /// The instance that `source_path` is to hold, where nothing or little of it is there yet. Its web application
+    /// goes where Tomcat looks for it.
+    pub fn arriving(
+        source_path: &Path,
+        properties: Properties,
+        environment: &Environment,
+        configuration: &Configuration,
+    ) -> Result<Self> {
+        let source_path = resolve_existing(source_path);
+        let mut instance =
+            Self::of_properties(source_path, properties, environment, configuration)?;
+        let place = || deploy::place(&instance.context_name, environment);
+        instance.deploy_path = match instance.deploy_path.take() {
+            Some(path) => Some(path),
+            None => configuration.instance.deploy_path.clone().or_else(place),
+        };
+        // What is not there yet is no reason to worry.
+        instance.warnings.clear();
+        Ok(instance)
+    }
+
+    fn of_properties(
+        source_path: PathBuf,
+        properties: Properties,
+        environment: &Environment,
+        configuration: &Configuration,
+    ) -> Result<Self> {
+        let config_path = resolve_existing(&source_path.join("config"));
         let mut warnings = Vec::new();
 
         let password_file = environment
@@ -141,6 +176,7 @@ impl Instance {
         let instance = Self {
             is_id_derived: configuration.instance.id.is_none(),
             id: configuration.instance.id.clone().unwrap_or(derived),
+            holder: configuration.instance.holder.clone(),
             name: configuration
                 .instance
                 .name
@@ -148,7 +184,7 @@ impl Instance {
                 .unwrap_or_else(|| context_name.clone()),
             host: environment.hostname.clone(),
             openbravo_version: version::of_sources(&source_path),
-            owner: Owner::of(&source_path)?,
+            owner: Owner::of(nearest_existing(&source_path))?,
             excluded: configuration
                 .backup
                 .exclude
@@ -221,6 +257,28 @@ impl Instance {
         self.roots().into_iter().find(|root| root.part == part)
     }
 
+    /// The same instance with its database under another name and directories in other places: a state
+    /// that is kept aside.
+    #[must_use]
+    pub fn aside(&self, database: Option<&str>, roots: &[(Part, PathBuf)]) -> Self {
+        let mut aside = self.clone();
+        if let Some(database) = database {
+            database.clone_into(&mut aside.database.name);
+        }
+        for (part, root) in roots {
+            let root = root.clone();
+            match part {
+                Part::Sources => aside.source_path = root,
+                Part::Configuration => aside.config_path = root,
+                Part::Deploy => aside.deploy_path = Some(root),
+                Part::Attachments => aside.attach_path = Some(root),
+                Part::Reprintables => aside.reprintable_path = Some(root),
+                Part::Database => {}
+            }
+        }
+        aside
+    }
+
     /// What a manifest says of the instance; modules are the database's to tell.
     pub fn identity(&self) -> InstanceIdentity {
         InstanceIdentity {
@@ -228,6 +286,7 @@ impl Instance {
             name: self.name.clone(),
             host: self.host.clone(),
             source_path: self.source_path.to_string_lossy().into_owned(),
+            holder: self.holder.clone(),
             openbravo_version: self.openbravo_version.clone(),
             modules: Vec::new(),
         }
@@ -266,6 +325,13 @@ impl Instance {
         }
         Ok(())
     }
+}
+
+/// The path itself, or the nearest directory above it that is there.
+pub fn nearest_existing(path: &Path) -> &Path {
+    path.ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"))
 }
 
 /// The directory that holds an instance, at `start` or above it.
@@ -310,7 +376,7 @@ fn resolve_source(source_path: &Path) -> Result<PathBuf> {
 /// names, and only without it `<machine.name>.Openbravo.properties` beside the base file, where
 /// `machine.name` is a JVM property, else the host's name. Tomcat reads both files in `WEB-INF`, where
 /// each build copies `config/` to.
-fn read_properties(
+pub fn read_properties(
     source_path: &Path,
     environment: &Environment,
     configuration: &Configuration,

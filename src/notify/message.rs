@@ -210,6 +210,7 @@ pub(super) mod tests {
                 name: "openbravo".to_owned(),
                 host: "erp1".to_owned(),
                 source_path: "/opt/openbravo".to_owned(),
+                holder: None,
                 openbravo_version: None,
                 modules: Vec::new(),
             },

@@ -1,5 +1,6 @@
 //! Connections, their settings, and the server's errors in words that help.
 
+use std::io::BufRead as _;
 use std::time::Duration;
 
 use postgres::error::SqlState;
@@ -87,6 +88,34 @@ impl Session {
             .map_err(|error| database_error(what, error))?;
         row.map_or(Ok(None), |row| get(&row, 0))
     }
+
+    /// Hands each row of a query to `row`: COPY text in UTF-8 without the line end, for
+    /// [`super::copy_text::fields`].
+    pub fn stream(
+        &mut self,
+        what: &str,
+        query: &str,
+        mut row: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut copy = self
+            .client
+            .copy_out(&format!("COPY ({query}) TO STDOUT (ENCODING 'UTF8')"))
+            .map_err(|error| database_error(what, error))?;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = copy
+                .read_until(b'\n', &mut line)
+                .map_err(|error| stream_error(what, error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            if line.last() == Some(&b'\n') {
+                line.pop();
+            }
+            row(&line)?;
+        }
+    }
 }
 
 /// Nothing older is tested.
@@ -96,6 +125,22 @@ const OLDEST_SERVER: u32 = 120_000;
 ///
 /// The session has the settings of the role and the database: what the application sees.
 pub fn connect(address: &DatabaseAddress) -> Result<Client> {
+    configuration(address)?
+        .connect(NoTls)
+        .map_err(|error| connect_error(address, error))
+}
+
+/// Whether the role would be let into a database of this name, which need not exist: the server asks its
+/// `pg_hba.conf` and the role's password before it looks for the database.
+pub fn admits(address: &DatabaseAddress) -> Result<()> {
+    match configuration(address)?.connect(NoTls) {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME) => Ok(()),
+        Err(error) => Err(connect_error(address, error)),
+    }
+}
+
+fn configuration(address: &DatabaseAddress) -> Result<postgres::Config> {
     let mut config = postgres::Config::new();
     config
         .host(&address.host)
@@ -113,9 +158,7 @@ pub fn connect(address: &DatabaseAddress) -> Result<Client> {
     if let Some(password) = address.find_password()? {
         config.password(password.expose());
     }
-    config
-        .connect(NoTls)
-        .map_err(|error| connect_error(address, error))
+    Ok(config)
 }
 
 fn connect_error(address: &DatabaseAddress, error: postgres::Error) -> Error {

@@ -10,7 +10,7 @@ use super::identity::Worker;
 use super::lock::Lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupId, Manifest, Status};
-use crate::format::record::{Mark, MarkKind, Run};
+use crate::format::record::{DrillCertificate, Mark, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::storage::Storage as _;
 
@@ -232,21 +232,49 @@ impl Repository {
 
     /// Writes down what was learnt of a backup.
     pub fn mark(&self, backup: BackupId, kind: MarkKind) -> Result<()> {
-        let mark = Mark {
+        self.put_mark(&Mark {
             backup,
             kind,
             at: Utc::now(),
             by: Worker::this().name(),
+            drill: None,
+            takeover: None,
+        })
+    }
+
+    /// Writes down what a test restore of a backup found.
+    pub fn mark_drill(&self, backup: BackupId, certificate: DrillCertificate) -> Result<Mark> {
+        let mark = Mark {
+            backup,
+            kind: MarkKind::Drill,
+            at: Utc::now(),
+            by: Worker::this().name(),
+            drill: Some(certificate),
+            takeover: None,
         };
-        let bytes = sealed::seal(&mark)?;
+        self.put_mark(&mark)?;
+        Ok(mark)
+    }
+
+    fn put_mark(&self, mark: &Mark) -> Result<()> {
+        let bytes = sealed::seal(mark)?;
         match self
             .storage()
-            .create(&path::mark(&backup, kind.word(), mark.at), &bytes)
+            .create(&path::mark(&mark.backup, mark.kind.word(), mark.at), &bytes)
         {
             // Said twice within a second.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             result => result,
         }
+    }
+
+    /// The marks of one backup. Those that cannot be read are left out: `verify` names them.
+    pub fn marks_of(&self, backup: &BackupId) -> Result<Vec<Mark>> {
+        let mut marks = Vec::new();
+        for object in self.storage().list(&path::marks(backup))? {
+            marks.extend(sealed::unseal::<Mark>(&self.storage().read(&object.path)?).ok());
+        }
+        Ok(marks)
     }
 
     /// The marks of every backup. Those that cannot be read are left out: `verify` names them.
@@ -287,7 +315,7 @@ impl Repository {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::codec::Compression;
     use crate::format::manifest::{BackupType, InstanceIdentity, Statistics};
@@ -312,6 +340,7 @@ pub(super) mod tests {
                 name: "openbravo".to_owned(),
                 host: "host".to_owned(),
                 source_path: "/opt/openbravo".to_owned(),
+                holder: None,
                 openbravo_version: None,
                 modules: Vec::new(),
             },

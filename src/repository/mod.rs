@@ -20,6 +20,7 @@ pub mod reader;
 pub mod references;
 pub mod retention;
 pub mod survey;
+pub mod tenure;
 pub mod verify;
 pub mod writer;
 

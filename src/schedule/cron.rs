@@ -157,7 +157,7 @@ fn weekdays(field: &str) -> std::result::Result<String, String> {
     let wrong = || format!("the day of the week cannot be `{field}`");
     let number = |word: &str| -> Option<u32> {
         let name = |day: &&str| day.eq_ignore_ascii_case(word);
-        match DAYS.iter().position(|day| name(day)) {
+        match DAYS.iter().position(name) {
             Some(index) => u32::try_from(index).ok(),
             None => word.parse().ok().filter(|number| *number <= 7),
         }

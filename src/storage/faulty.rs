@@ -121,11 +121,13 @@ fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn injected(kind: ErrorKind, path: &str) -> Error {
+/// The error of a fault at `path`.
+pub fn injected(kind: ErrorKind, path: &str) -> Error {
     Error::new(kind, format!("injected fault at `{path}`"))
 }
 
-fn kill<T>(path: &str) -> Result<T> {
+/// Ends the process as `kill -9` does.
+pub fn kill<T>(path: &str) -> Result<T> {
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         .map_err(|error| Error::io("cannot kill the process", error.into()))?;
     Err(injected(ErrorKind::Failure, path))

@@ -3,3 +3,5 @@
 pub mod database;
 pub mod files;
 pub mod swap;
+
+mod relocate;

@@ -1,17 +1,37 @@
-//! Putting a staged directory tree in the place of a live one, by renames alone, so that it can be taken back.
+//! Putting a staged directory tree in the place of a live one, entry by entry, so that it can be gone on with
+//! or taken back from wherever it was broken off.
 //!
 //! The root itself is never renamed: it may be a mount point, or its parent not writable. Its children are,
-//! one by one: the live one to the old area, the staged one to where it was. Each step is one rename, and
-//! no step overwrites anything, so whatever happens in between, every file is in exactly one of the three.
+//! one by one: the live one to the old area, the staged one to where it was. Where each of them is tells
+//! what was done and what is left to do; no record of single renames is needed:
+//!
+//! | live | staged | old | |
+//! |---|---|---|---|
+//! | old state | new state | nothing | not begun |
+//! | nothing | new state | old state | between the two renames |
+//! | new state | nothing | old state | done |
+//!
+//! Two files, as opposed to directories, change places without a moment in which none is there: the old one
+//! gets a second name in the old area first, then the new one is renamed over it. So the application's
+//! settings, which everything else is found by, are there at any time.
+//!
+//! Where the kernel cannot rename, an entry is copied: then both ends are there for a while, and only
+//! what was said before the copy began ([`Leg`]) tells which of them is the complete one.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
+use super::relocate::{self, exists, is_directory, parent};
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::format::bytes::ByteString;
 
 /// What happens to a path of the live tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +44,9 @@ pub enum Fate {
     Descend,
 }
 
-/// Three areas on one file system.
-#[derive(Debug, Clone)]
-pub struct Swap {
+/// The three places of one tree; best on one file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Areas {
     /// The live tree.
     pub root: PathBuf,
     /// What is to take its place: a directory.
@@ -35,168 +55,415 @@ pub struct Swap {
     pub old: PathBuf,
 }
 
-/// The renames that were done, in order, so that they can be undone.
-#[derive(Debug, Default)]
-pub struct Swapped {
-    moves: Vec<(PathBuf, PathBuf)>,
-    /// Directories that stayed and got the looks of the staged ones; how they looked before.
-    dressed: Vec<(PathBuf, Metadata)>,
-    touched: BTreeSet<PathBuf>,
+/// Everything that changes places in one tree, as it was found before the first step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Exchange {
+    /// What changes places, in order.
+    pub entries: Vec<Entry>,
+    /// Directories that stay, and their looks; the root is one of them.
+    pub directories: Vec<Dressing>,
 }
 
-impl Swap {
-    /// Swaps; on any failure everything is where it was. `fate` gets paths relative to the root.
-    ///
-    /// An error of kind `ActionNeeded` means that taking it back failed too; its text says what lies where.
-    pub fn run(&self, fate: &dyn Fn(&Path) -> Fate) -> Result<Swapped> {
-        let mut swapped = Swapped::default();
-        let done = self
-            .level(Path::new(""), fate, &mut swapped)
-            .and_then(|()| swapped.sync());
-        match done {
-            Ok(()) => Ok(swapped),
-            Err(error) => match swapped.reverse() {
-                Ok(()) => Err(error),
-                Err(second) => Err(second.context(error)),
-            },
+/// A path below the root that is exchanged as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Relative to the root.
+    pub path: ByteString,
+    /// What was live.
+    pub live: Option<Kind>,
+    /// What was staged.
+    pub staged: Option<Kind>,
+}
+
+/// How an entry can be exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// Anything else: it can have two names.
+    File,
+}
+
+/// A directory that stays, with its looks before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dressing {
+    /// Relative to the root; empty for the root.
+    pub path: ByteString,
+    /// As the live one was; absent where the root had to be made.
+    pub before: Option<Looks>,
+    /// As the staged one is.
+    pub after: Option<Looks>,
+}
+
+/// Owner, mode and time of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looks {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+    mtime: (i64, u32),
+}
+
+/// The four ways on which an entry goes from place to place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leg {
+    /// Live to old.
+    Out,
+    /// Staged to live.
+    In,
+    /// Live back to staged.
+    BackOut,
+    /// Old back to live.
+    BackIn,
+}
+
+/// Said before an entry is copied, and to be durable before this returns.
+pub type BeforeCopy<'a> = &'a mut dyn FnMut(Leg) -> Result<()>;
+
+/// The places of one entry.
+struct Places {
+    live: PathBuf,
+    staged: PathBuf,
+    old: PathBuf,
+}
+
+impl Places {
+    fn ends(&self, leg: Leg) -> (&Path, &Path) {
+        match leg {
+            Leg::Out => (&self.live, &self.old),
+            Leg::In => (&self.staged, &self.live),
+            Leg::BackOut => (&self.live, &self.staged),
+            Leg::BackIn => (&self.old, &self.live),
         }
     }
 
-    fn level(
+    /// `to` of a copy that is there is complete, so what is left of `from` can go.
+    fn finish_copy(&self, leg: Option<Leg>) -> Result<()> {
+        let Some((from, to)) = leg.map(|leg| self.ends(leg)) else {
+            return Ok(());
+        };
+        if exists(from) && exists(to) {
+            relocate::remove(from)?;
+        }
+        Ok(())
+    }
+
+    fn go(&self, leg: Leg, before_copy: BeforeCopy<'_>) -> Result<()> {
+        let (from, to) = self.ends(leg);
+        if relocate::rename(from, to)? {
+            return Ok(());
+        }
+        before_copy(leg)?;
+        relocate::copy(from, to)?;
+        relocate::remove(from)
+    }
+
+    fn in_the_way(&self, place: &Path) -> Error {
+        Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "`{}` cannot go to `{}`: something else has appeared there",
+                place.display(),
+                self.live.display()
+            ),
+        )
+        .hint(format!(
+            "Move `{}` out of the way; nothing was deleted.",
+            self.live.display()
+        ))
+    }
+}
+
+impl Areas {
+    /// What would change places. `fate` gets paths relative to the root. Changes nothing.
+    pub fn survey(&self, fate: &dyn Fn(&Path) -> Fate) -> Result<Exchange> {
+        let mounts = mounts_below(&self.root);
+        let mut exchange = Exchange::default();
+        self.survey_level(Path::new(""), fate, &mounts, &mut exchange)?;
+        Ok(exchange)
+    }
+
+    fn survey_level(
         &self,
         below: &Path,
         fate: &dyn Fn(&Path) -> Fate,
-        swapped: &mut Swapped,
+        mounts: &[PathBuf],
+        exchange: &mut Exchange,
     ) -> Result<()> {
-        // Taking the children out of it changes the staged directory's own time.
-        let looks = self.staged.join(below).symlink_metadata().ok();
         let mut names = children(&self.root.join(below))?;
         names.extend(children(&self.staged.join(below))?);
         for name in names {
             let path = below.join(name);
+            let places = self.places(&path);
             // The areas may lie inside the tree that is swapped.
-            let live = self.root.join(&path);
-            if self.staged.starts_with(&live) || self.old.starts_with(&live) {
+            if self.staged.starts_with(&places.live) || self.old.starts_with(&places.live) {
                 continue;
             }
-            match fate(&path) {
-                Fate::Keep => {}
-                Fate::Descend if is_directory(&live) => {
-                    self.level(&path, fate, swapped)?;
-                }
-                Fate::Descend | Fate::Replace => {
-                    if exists(&live) {
-                        swapped.rename(&live, &self.old.join(&path))?;
-                    }
-                    let staged = self.staged.join(&path);
-                    if exists(&staged) {
-                        swapped.rename(&staged, &live)?;
-                    }
-                }
+            // A mount point cannot be renamed, and renaming what holds one would take the mount along.
+            let holds_mount = mounts.iter().any(|mount| mount.starts_with(&places.live));
+            let descends = match fate(&path) {
+                Fate::Keep => continue,
+                Fate::Descend => true,
+                Fate::Replace => holds_mount,
+            };
+            if descends && is_directory(&places.live) {
+                self.survey_level(&path, fate, mounts, exchange)?;
+                continue;
+            }
+            exchange.entries.push(Entry {
+                live: kind(&places.live),
+                staged: kind(&places.staged),
+                path: path.as_os_str().as_bytes().into(),
+            });
+        }
+        exchange.directories.push(Dressing {
+            path: below.as_os_str().as_bytes().into(),
+            before: Looks::of(&self.root.join(below)),
+            after: Looks::of(&self.staged.join(below)),
+        });
+        Ok(())
+    }
+
+    /// Makes the root, and in the old area the directories that entries go to.
+    pub fn prepare(&self, exchange: &Exchange) -> Result<()> {
+        let make = |path: &Path| {
+            fs::create_dir_all(path).io_context(|| format!("cannot make `{}`", path.display()))
+        };
+        make(&self.root)?;
+        // The deepest come first in the list.
+        for directory in exchange.directories.iter().rev() {
+            let path = self.places(directory.path.as_path()).old;
+            make(&path)?;
+            if let Some(looks) = &directory.before {
+                // Whoever owns the live one must be able to undo this; only root can give away.
+                std::os::unix::fs::chown(&path, Some(looks.uid), Some(looks.gid)).ok();
             }
         }
-        looks.map_or(Ok(()), |looks| {
-            swapped.dress(&self.root.join(below), &looks)
+        Ok(())
+    }
+
+    /// Puts the staged entry in its place, from wherever that was broken off. `copied` is the last leg
+    /// on which it was copied.
+    pub fn advance(
+        &self,
+        entry: &Entry,
+        copied: Option<Leg>,
+        before_copy: BeforeCopy<'_>,
+    ) -> Result<()> {
+        let places = self.places(entry.path.as_path());
+        if entry.is_two_files() {
+            if exists(&places.staged) {
+                if !exists(&places.old) {
+                    relocate::keep(&places.live, &places.old)?;
+                }
+                relocate::replace(&places.staged, &places.live)?;
+            }
+            return Ok(());
+        }
+        places.finish_copy(copied)?;
+        if entry.live.is_some() && exists(&places.live) && !exists(&places.old) {
+            places.go(Leg::Out, before_copy)?;
+        }
+        if entry.staged.is_some() && exists(&places.staged) {
+            if exists(&places.live) {
+                return Err(places.in_the_way(&places.staged));
+            }
+            places.go(Leg::In, before_copy)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the old entry back in its place, from wherever that was broken off.
+    pub fn retreat(
+        &self,
+        entry: &Entry,
+        copied: Option<Leg>,
+        before_copy: BeforeCopy<'_>,
+    ) -> Result<()> {
+        let places = self.places(entry.path.as_path());
+        if entry.is_two_files() {
+            if exists(&places.old) {
+                if !exists(&places.staged) && exists(&places.live) {
+                    relocate::keep(&places.live, &places.staged)?;
+                }
+                relocate::replace(&places.old, &places.live)?;
+            }
+            return Ok(());
+        }
+        places.finish_copy(copied)?;
+        if entry.staged.is_some() && exists(&places.live) && !exists(&places.staged) {
+            places.go(Leg::BackOut, before_copy)?;
+        }
+        if entry.live.is_some() && exists(&places.old) {
+            if exists(&places.live) {
+                return Err(places.in_the_way(&places.old));
+            }
+            places.go(Leg::BackIn, before_copy)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the staged entry is on its way or in its place.
+    pub fn has_begun(&self, entry: &Entry) -> bool {
+        let places = self.places(entry.path.as_path());
+        exists(&places.old) || (entry.staged.is_some() && !exists(&places.staged))
+    }
+
+    /// Gives the directories that stay the looks of the staged ones: last, because every rename in one
+    /// changes its time. Then makes all of it durable.
+    pub fn dress(&self, exchange: &Exchange) -> Result<()> {
+        self.dress_all(exchange, |directory| directory.after)?;
+        self.sync(exchange)
+    }
+
+    /// Gives them the looks that they had, and takes away a root that had to be made.
+    pub fn undress(&self, exchange: &Exchange) -> Result<()> {
+        self.dress_all(exchange, |directory| directory.before)?;
+        self.sync(exchange)?;
+        let made = |directory: &&Dressing| {
+            directory.path.as_bytes().is_empty() && directory.before.is_none()
+        };
+        if exchange.directories.iter().any(|one| made(&one)) {
+            // Not where somebody has put something into it.
+            fs::remove_dir(&self.root).ok();
+        }
+        Ok(())
+    }
+
+    fn dress_all(
+        &self,
+        exchange: &Exchange,
+        looks: impl Fn(&Dressing) -> Option<Looks>,
+    ) -> Result<()> {
+        for directory in &exchange.directories {
+            let path = self.places(directory.path.as_path()).live;
+            if let Some(looks) = looks(directory) {
+                looks
+                    .give(&path)
+                    .io_context(|| format!("cannot change `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self, exchange: &Exchange) -> Result<()> {
+        let mut touched = BTreeSet::new();
+        for entry in &exchange.entries {
+            let places = self.places(entry.path.as_path());
+            for place in [&places.live, &places.staged, &places.old] {
+                touched.insert(parent(place).to_owned());
+            }
+        }
+        touched.insert(self.root.clone());
+        touched.insert(parent(&self.root).to_owned());
+        touched
+            .iter()
+            .try_for_each(|directory| relocate::sync_directory(directory))
+    }
+
+    fn places(&self, path: &Path) -> Places {
+        // Joining nothing would add a slash.
+        let below = |base: &Path| {
+            if path.as_os_str().is_empty() {
+                base.to_owned()
+            } else {
+                base.join(path)
+            }
+        };
+        Places {
+            live: below(&self.root),
+            staged: below(&self.staged),
+            old: below(&self.old),
+        }
+    }
+}
+
+impl Exchange {
+    /// Directories get the looks that they had before `undone`, and keep theirs where it did not know them.
+    pub fn take_looks_before(&mut self, undone: &Self) {
+        for directory in &mut self.directories {
+            let before = undone
+                .directories
+                .iter()
+                .find(|known| known.path == directory.path);
+            directory.after = before.and_then(|known| known.before);
+        }
+    }
+}
+
+impl Entry {
+    fn is_two_files(&self) -> bool {
+        (self.live, self.staged) == (Some(Kind::File), Some(Kind::File))
+    }
+}
+
+impl Looks {
+    fn of(directory: &Path) -> Option<Self> {
+        let metadata: Metadata = directory.symlink_metadata().ok()?;
+        Some(Self {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: metadata.permissions().mode() & 0o7777,
+            mtime: (
+                metadata.mtime(),
+                u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),
+            ),
         })
     }
-}
 
-impl Swapped {
-    /// Gives a directory that stays the owner, mode and time of the staged one: last, because every
-    /// rename in it changes its time.
-    fn dress(&mut self, directory: &Path, looks: &Metadata) -> Result<()> {
-        let context = || format!("cannot change `{}`", directory.display());
-        let before = directory.symlink_metadata().io_context(context)?;
-        dress(directory, &before, looks).io_context(context)?;
-        self.dressed.push((directory.to_owned(), before));
-        self.touched.insert(directory.to_owned());
-        Ok(())
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
-        let context = || format!("cannot move `{}` to `{}`", from.display(), to.display());
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).io_context(context)?;
-            self.touched.insert(parent.to_owned());
+    fn give(self, directory: &Path) -> io::Result<()> {
+        let is = directory.symlink_metadata()?;
+        if (is.uid(), is.gid()) != (self.uid, self.gid) {
+            std::os::unix::fs::chown(directory, Some(self.uid), Some(self.gid))?;
         }
-        // Never over something that is there: that would be the loss that the swap exists to prevent.
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            from,
-            rustix::fs::CWD,
-            to,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )
-        .or_else(|error| match error {
-            rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS if !exists(to) => {
-                rustix::fs::rename(from, to)
-            }
-            error => Err(error),
-        })
-        .io_context(context)?;
-        if let Some(parent) = from.parent() {
-            self.touched.insert(parent.to_owned());
-        }
-        self.moves.push((from.to_owned(), to.to_owned()));
-        Ok(())
-    }
-
-    /// Makes the renames durable.
-    fn sync(&self) -> Result<()> {
-        for directory in &self.touched {
-            match File::open(directory).and_then(|open| open.sync_all()) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(Error::io(
-                        format!("cannot write `{}`", directory.display()),
-                        error,
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Number of renames.
-    pub fn moves(&self) -> usize {
-        self.moves.len()
-    }
-
-    /// Puts everything back where it was.
-    pub fn reverse(self) -> Result<()> {
-        let mut undone = Self::default();
-        for (from, to) in self.moves.iter().rev() {
-            undone.rename(to, from).map_err(|error| {
-                error.with_kind(ErrorKind::ActionNeeded).hint(format!(
-                    "Move it by hand: `{}` belongs to `{}`. Nothing was deleted.",
-                    to.display(),
-                    from.display()
-                ))
-            })?;
-        }
-        for (directory, looks) in self.dressed.iter().rev() {
-            undone.dress(directory, looks)?;
-        }
-        undone.sync()
+        fs::set_permissions(directory, fs::Permissions::from_mode(self.mode))?;
+        let (seconds, nanoseconds) = self.mtime;
+        let since = Duration::new(seconds.unsigned_abs(), nanoseconds);
+        let time = if seconds < 0 {
+            SystemTime::UNIX_EPOCH - Duration::from_secs(seconds.unsigned_abs())
+                + Duration::from_nanos(nanoseconds.into())
+        } else {
+            SystemTime::UNIX_EPOCH + since
+        };
+        File::open(directory)?.set_modified(time)
     }
 }
 
-fn dress(directory: &Path, is: &Metadata, to_be: &Metadata) -> io::Result<()> {
-    if (is.uid(), is.gid()) != (to_be.uid(), to_be.gid()) {
-        std::os::unix::fs::chown(directory, Some(to_be.uid()), Some(to_be.gid()))?;
+fn kind(path: &Path) -> Option<Kind> {
+    let metadata = path.symlink_metadata().ok()?;
+    Some(if metadata.is_dir() {
+        Kind::Directory
+    } else {
+        Kind::File
+    })
+}
+
+/// Where other file systems are mounted below a directory. None where the kernel does not tell.
+fn mounts_below(root: &Path) -> Vec<PathBuf> {
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    table
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(|escaped| PathBuf::from(OsString::from_vec(unescape(escaped))))
+        .filter(|mount| mount != root && mount.starts_with(root))
+        .collect()
+}
+
+/// Blanks and the like are written as a backslash and three octal digits.
+fn unescape(escaped: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..3).filter(|_| *first == b'\\');
+        let code = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(code.unwrap_or(*first));
+        rest = code.map_or(after, |_| after.get(3..).unwrap_or_default());
     }
-    fs::set_permissions(directory, to_be.permissions())?;
-    File::open(directory)?.set_modified(to_be.modified()?)
-}
-
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-fn is_directory(path: &Path) -> bool {
-    path.symlink_metadata()
-        .is_ok_and(|metadata| metadata.is_dir())
+    bytes
 }
 
 /// The names in a directory, none where there is no such directory.
@@ -212,113 +479,16 @@ fn children(directory: &Path) -> Result<BTreeSet<OsString>> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-    use std::os::unix::fs::PermissionsExt;
+/// A path made of the bytes of a name.
+trait AsPath {
+    fn as_path(&self) -> &Path;
+}
 
-    /// Every file below a directory, with its content.
-    fn files(directory: &Path) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::new();
-        let mut open = vec![directory.to_owned()];
-        while let Some(next) = open.pop() {
-            for name in children(&next).unwrap() {
-                let path = next.join(name);
-                if is_directory(&path) {
-                    open.push(path);
-                } else {
-                    let relative = path.strip_prefix(directory).unwrap().display().to_string();
-                    found.insert(relative, fs::read_to_string(&path).unwrap());
-                }
-            }
-        }
-        found
-    }
-
-    fn tree(root: &Path, files: &[(&str, &str)]) {
-        for (path, content) in files {
-            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
-            fs::write(root.join(path), content).unwrap();
-        }
-    }
-
-    fn fate(path: &Path) -> Fate {
-        match path.to_str().unwrap() {
-            "build" | "data/attachments" => Fate::Keep,
-            "data" => Fate::Descend,
-            _ => Fate::Replace,
-        }
-    }
-
-    fn sample(directory: &Path) -> Swap {
-        let root = directory.join("root");
-        tree(
-            &root,
-            &[
-                ("build/x.class", "built"),
-                ("data/attachments/a", "attached"),
-                ("data/notes", "live"),
-                ("src/A.java", "live"),
-                ("src/Gone.java", "live"),
-                ("added", "live"),
-            ],
-        );
-        let staged = root.join(".obbackup/new");
-        tree(
-            &staged,
-            &[
-                ("data/notes", "new"),
-                ("src/A.java", "new"),
-                ("lost", "new"),
-            ],
-        );
-        Swap {
-            root: root.clone(),
-            staged,
-            old: root.join(".obbackup/old"),
-        }
-    }
-
-    #[test]
-    fn what_is_staged_takes_the_place_and_the_live_one_is_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let swap = sample(directory.path());
-        let before = files(&swap.root);
-        let swapped = swap.run(&fate).unwrap();
-        let after = files(&swap.root);
-        for (path, content) in [
-            ("build/x.class", "built"),
-            ("data/attachments/a", "attached"),
-            ("data/notes", "new"),
-            ("src/A.java", "new"),
-            ("lost", "new"),
-            (".obbackup/old/data/notes", "live"),
-            (".obbackup/old/src/A.java", "live"),
-            (".obbackup/old/src/Gone.java", "live"),
-            (".obbackup/old/added", "live"),
-        ] {
-            assert_eq!(after.get(path).map(String::as_str), Some(content), "{path}");
-        }
-        assert_eq!(after.len(), 9);
-        assert!(swapped.moves() > 0);
-        swapped.reverse().unwrap();
-        assert_eq!(files(&swap.root), before);
-    }
-
-    #[test]
-    fn a_failure_on_the_way_puts_everything_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let swap = sample(directory.path());
-        // A thing in the way of the last move, which nothing may overwrite.
-        tree(&swap.old, &[("src", "in the way")]);
-        let before = files(&swap.root);
-        let error = swap.run(&fate).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error:?}");
-        assert_eq!(files(&swap.root), before);
-        assert_eq!(
-            fs::metadata(&swap.root).unwrap().permissions().mode() & 0o777,
-            0o755
-        );
+impl AsPath for ByteString {
+    fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "log",
         "notify",
     ],
+    &["job", "page"],
     &["schedule", "command"],
 ];
 

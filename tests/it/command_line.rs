@@ -184,7 +184,7 @@ fn usage_errors_end_with_2_in_the_form_asked_for() {
     for line in [
         "",
         "list --month 3",
-        "restore latest",
+        "restore",
         "frobnicate",
         "backup --type nightly",
         "man x",

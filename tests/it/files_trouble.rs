@@ -460,6 +460,7 @@ fn a_user_without_rights_restores_what_it_may_and_is_told_the_rest() {
     // Owners that nobody asked for are nothing to warn of; the bits are.
     let options = RestoreOptions {
         owner: false,
+        heir: None,
         ..RestoreOptions::default()
     };
     let restored = without_rights(|| {

@@ -420,7 +420,7 @@ impl Thrash {
             Stage::Taking(taking) => match taking.finish() {
                 Ok(stored) => {
                     self.writers
-                        .push((Stage::Stored(Box::new(stored), self.hours), lock, seed))
+                        .push((Stage::Stored(Box::new(stored), self.hours), lock, seed));
                 }
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Transient, "{error}"),
             },

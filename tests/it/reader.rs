@@ -82,6 +82,7 @@ fn back_up(
             name: "openbravo".to_owned(),
             host: "host".to_owned(),
             source_path: "/opt/openbravo".to_owned(),
+            holder: None,
             openbravo_version: None,
             modules: Vec::new(),
         },

@@ -135,7 +135,7 @@ fn lose_and_restore(world: &World, rows: &Rows) {
     fs::create_dir(&world.instance.attachments).unwrap();
     fs::remove_dir_all(world.instance.sources.join("src")).unwrap();
     fs::write(world.instance.sources.join("stray"), "not in the backup").unwrap();
-    let restored = world.json(&["restore", "latest", "--in-place", "--yes"]);
+    let restored = world.json(&["restore", "latest", "--yes"]);
     assert_same_rows(rows, &world.rows("whole"));
     for (live, copy) in [
         (&world.instance.attachments, "attachments"),

@@ -22,10 +22,14 @@ pub struct World {
 
 impl World {
     pub fn new(database: &str) -> Option<Self> {
+        Self::sized(database, Size::of(30, 900))
+    }
+
+    pub fn sized(database: &str, size: Size) -> Option<Self> {
         let cluster = Cluster::shared(15).map_err(|why| skipped(&why)).ok()?;
         let directory = tempfile::tempdir().unwrap();
         let server = cluster.config("postgres");
-        let instance = Instance::create(&server, directory.path(), database, Size::of(30, 900));
+        let instance = Instance::create(&server, directory.path(), database, size);
         Some(Self {
             directory,
             cluster,

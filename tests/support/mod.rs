@@ -10,7 +10,9 @@
     clippy::cast_sign_loss
 )]
 
+pub mod application;
 pub mod backups;
+pub mod browser;
 pub mod chunks;
 pub mod cluster;
 pub mod equality;
@@ -20,5 +22,7 @@ pub mod programs;
 pub mod proxy;
 pub mod s3;
 pub mod server;
+pub mod small;
+pub mod tomcat;
 pub mod tree;
 pub mod warden;

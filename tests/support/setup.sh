@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what the tests, the lints and the demonstration need and this machine lacks.
 #
-#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, cargo-deny
+#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, Tomcat, cargo-deny
 #   setup.sh minio    minio, a second S3 server for the tests of the storage: some minutes of compiling
 #   setup.sh demo     system packages with PostgreSQL 15 alone
 #   setup.sh bench    the same with versitygw, and restic and borg to be measured against
@@ -30,6 +30,10 @@ CARGO_DENY_VERSION=0.20.2
 # Go modules with the checksum of the module's files.
 VERSITYGW="github.com/versity/versitygw v1.8.0 h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc= cmd/versitygw"
 MINIO="github.com/minio/minio v0.0.0-20260212201848-7aac2a2c5b7c h1:/qdoYujxF5MBLDMVLeiYJ/7fBa1HikX39Dvzb9Ji8pA= ."
+TOMCAT=9.0.98
+TOMCAT_SHA256=1d9a1104c2e235a5baff6e9ca8e28be3d864803fafc478f5c13c2ae6a5ed3d6f
+JDBC=42.7.14
+JDBC_SHA256=73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 missing=()
@@ -199,6 +203,42 @@ test_extension() {
   done
 }
 
+# from_maven GROUP:ARTIFACT:VERSION:TYPE FILE: downloads one file, without what it depends on.
+from_maven() {
+  mvn -q -B -Dmaven.repo.local="$cache/maven" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get \
+    -Dartifact="$1" -Dtransitive=false </dev/null
+  local coordinates
+  IFS=: read -r -a coordinates <<<"$1"
+  cp "$cache/maven/${coordinates[0]//.//}/${coordinates[1]}/${coordinates[2]}/${coordinates[1]}-${coordinates[2]}.${coordinates[3]}" "$2"
+}
+
+tomcat() {
+  local place="$cache/tomcat" release="$TOMCAT $JDBC" work
+  [[ $(cat "$place/.release" 2>/dev/null) == "$release" ]] && return
+  work=$(mktemp -d "$cache/.unpack.XXXXXX")
+  if (
+    from_maven "org.apache.tomcat:tomcat:$TOMCAT:tar.gz" "$work/tomcat.tar.gz"
+    from_maven "org.postgresql:postgresql:$JDBC:jar" "$work/postgresql.jar"
+    checked "$work/tomcat.tar.gz" "$TOMCAT_SHA256"
+    checked "$work/postgresql.jar" "$JDBC_SHA256"
+    mkdir "$work/tomcat"
+    tar -xzf "$work/tomcat.tar.gz" -C "$work/tomcat"
+    mv "$work/tomcat/apache-tomcat-$TOMCAT" "$work/tomcat/9"
+    mv "$work/postgresql.jar" "$work/tomcat/"
+    # It may be run by another user than the one who fetched it.
+    chmod -R u=rwX,go=rX "$work/tomcat"
+    echo "$release" >"$work/tomcat/.release"
+  ) >"$cache/fetch-tomcat.log" 2>&1; then
+    rm -rf "$place"
+    mv "$work/tomcat" "$place"
+    say "Tomcat: fetched $TOMCAT"
+  else
+    tail -n 5 "$cache/fetch-tomcat.log" >&2
+    lack "Tomcat: the Maven artifact org.apache.tomcat:tomcat:$TOMCAT could not be fetched"
+  fi
+  rm -rf "$work"
+}
+
 cargo_deny() {
   local place="$cache/bin/cargo-deny" work
   [[ $("$place" --version 2>/dev/null) == "cargo-deny $CARGO_DENY_VERSION" ]] && return
@@ -295,6 +335,9 @@ if [[ $what == test ]]; then
     wanted+=(python3-pip)
   fi
   packages npm npm nodejs
+  packages java default-jre-headless
+  packages mvn maven
+  packages chromedriver chromium chromium-driver fonts-dejavu-core
 fi
 if [[ $what == bench ]]; then
   packages restic restic
@@ -321,6 +364,7 @@ if [[ $what == test ]]; then
   else
     lack "PostgreSQL 12 13 14 16 17 18: no packages are pinned for $(uname -m)"
   fi
+  tomcat
   cargo_deny
 fi
 if [[ $what != demo ]]; then

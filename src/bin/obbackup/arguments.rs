@@ -7,11 +7,13 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::arriving::ConnectionArguments;
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
 use crate::copy::Copy;
 use crate::storage::{Df, ListStorages, TestStorage};
+use crate::undo::Undo;
 
 /// Back up and restore one Openbravo instance as one consistent unit
 ///
@@ -103,6 +105,8 @@ pub enum Command {
     Cat(Cat),
     Verify(Verify),
     Restore(Restore),
+    Undo(Undo),
+    Status(crate::status::Status),
     Forget(crate::forget::Forget),
     Prune(crate::prune::Prune),
     Pin(crate::pin::Pin),
@@ -129,11 +133,26 @@ pub enum Command {
 #[command(after_long_help = "\
 Examples:
   obbackup init --instance /opt/openbravo --repository /mnt/backups/openbravo
-  obbackup init --repository /mnt/second --compression gzip")]
+  obbackup init --repository /mnt/second --compression gzip
+  obbackup init --repository /mnt/backups/openbravo --take-over
+  obbackup init --repository /mnt/backups/openbravo --share")]
 pub struct Init {
     /// How to compress: zstd is faster and smaller, gzip needs only the oldest tools
     #[arg(long, default_value = "zstd", value_parser = compression())]
     pub compression: Compression,
+
+    /// Go on here in the place of the instance whose backups a repository holds: this machine continues its
+    /// history, and the machine that had it before can write there no more
+    #[arg(long, conflicts_with = "share")]
+    pub take_over: bool,
+
+    /// Which instance to take over, where there are several: its id or name
+    #[arg(long, value_name = "INSTANCE", requires = "take_over")]
+    pub of: Option<String>,
+
+    /// Keep this instance's backups in a repository beside those of others
+    #[arg(long)]
+    pub share: bool,
 }
 
 /// Take a backup
@@ -265,11 +284,18 @@ pub struct Cat {
 /// Checks that everything that the backups need is there and has the right length; with --read-data
 /// every byte is read and proven. Ends with exit code 15, naming each damaged object and the backups
 /// that it matters to, if data is lost.
+///
+/// With --drill a backup is restored for trial, into a scratch database on the instance's server and a
+/// scratch directory; rows, foreign keys, attachments and module versions are compared with what the
+/// backup says, and everything is removed again. Nothing live is touched. The result is written down:
+/// `list` and `show` tell it.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   obbackup verify
-  obbackup verify latest --read-data")]
+  obbackup verify latest --read-data
+  obbackup verify --drill
+  obbackup verify 3f9a01c2 --drill --scratch /srv/scratch --json")]
 pub struct Verify {
     /// Only what this backup needs: the first digits of its id, at least four, or `latest`
     pub id: Option<String>,
@@ -277,23 +303,41 @@ pub struct Verify {
     /// Read every byte, instead of believing names and lengths
     #[arg(long)]
     pub read_data: bool,
+
+    /// Restore it for trial [default: the latest]
+    #[arg(long, conflicts_with = "read_data")]
+    pub drill: bool,
+
+    /// Restore the files below this directory [default: that of the configuration, else /tmp or /var/tmp]
+    #[arg(long, value_name = "DIR", requires = "drill")]
+    pub scratch: Option<PathBuf>,
+
+    /// Print what the drill would do, and do nothing
+    #[arg(long, requires = "drill")]
+    pub dry_run: bool,
 }
 
-/// Restore a backup: beside what is there, or in its place
+/// Restore a backup: in place of the instance, or beside it
+///
+/// Without a target the instance is replaced: a backup of the present state is taken, the new database and
+/// files are made complete and proven beside the live ones, the application is stopped, old and new change
+/// places by renames, and the application is started and asked whether it answers. Where it does not, or
+/// where anything fails, all is put back (exit code 16). The old state is kept, and `obbackup undo`
+/// brings it back.
 ///
 /// With --to-database the data goes into that new database, with --to-directory the files go below
-/// that empty or new directory; nothing live is touched. With --in-place both are made complete and
-/// proven beside the live ones first and then take their place; the old state is kept, and a backup of
-/// it is taken before. Stop Tomcat first.
+/// that empty or new directory; nothing live is touched.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("target").required(true).multiple(true).args(["to_database", "to_directory", "in_place"]))]
 #[command(after_long_help = "\
 Examples:
+  obbackup restore latest --dry-run
+  obbackup restore latest
+  obbackup restore 3f9a01c2 --only attachments --yes
   obbackup restore latest --to-database check --to-directory /srv/check
-  obbackup restore 3f9a01c2 --only attachments --to-directory /srv/attachments
   obbackup restore latest --path sources/modules --to-directory /srv/modules
-  obbackup restore latest --in-place --dry-run
-  obbackup restore latest --in-place")]
+  obbackup restore latest --yes --detach
+  obbackup restore latest --to-database test --neutralize
+  obbackup restore latest --repository /mnt/backups/openbravo --instance /opt/openbravo --connection postgresql://tad@localhost:5432/openbravo")]
 #[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Restore {
     #[arg(help = ID_HELP)]
@@ -315,12 +359,13 @@ pub struct Restore {
     #[arg(long, value_name = "DIR")]
     pub to_directory: Option<PathBuf>,
 
-    /// In place of the instance's database and directories; the old state is kept
-    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
-    pub in_place: bool,
+    /// Make the copy harmless before it ever starts: background processes, mail servers and calls to other
+    /// systems off, its purpose Testing, its clients named TEST …; prints what was changed
+    #[arg(long, conflicts_with = "path")]
+    pub neutralize: bool,
 
     /// Do not take a backup of the present state before it is replaced
-    #[arg(long, requires = "in_place")]
+    #[arg(long, conflicts_with_all = ["to_database", "to_directory"])]
     pub no_safety_backup: bool,
 
     /// Print what would be done, and do nothing
@@ -330,6 +375,17 @@ pub struct Restore {
     /// Do not ask for the instance's name
     #[arg(long)]
     pub yes: bool,
+
+    /// Run on when this program, its terminal or Tomcat ends; follow it with `obbackup status --follow`
+    #[arg(long, requires = "yes", conflicts_with_all = ["to_database", "to_directory", "dry_run"])]
+    pub detach: bool,
+
+    /// The job that another process has announced
+    #[arg(long, hide = true, conflicts_with_all = ["to_database", "to_directory"])]
+    pub job: Option<String>,
+
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
 }
 
 /// Delete one backup, and give back the room that only it needed
@@ -357,8 +413,13 @@ pub struct Delete {
 #[command(after_long_help = "\
 Examples:
   obbackup doctor
-  obbackup doctor --instance /opt/openbravo --json")]
-pub struct Doctor {}
+  obbackup doctor --instance /opt/openbravo --json
+  obbackup doctor --proxy-snippets")]
+pub struct Doctor {
+    /// Print what Apache or nginx needs to show the page of a restore while Tomcat is down, and nothing else
+    #[arg(long)]
+    pub proxy_snippets: bool,
+}
 
 /// About the places that repositories lie in
 #[derive(Debug, Subcommand)]
@@ -471,9 +532,11 @@ mod tests {
             "list --type nightly",
             "backup --only databse",
             "backup --neutralize",
-            "restore latest",
-            "restore latest --in-place --to-database x",
-            "restore --in-place",
+            "restore",
+            "restore latest --no-safety-backup --to-database x",
+            "undo latest",
+            "restore latest --detach",
+            "restore latest --to-database x --yes --detach",
             "-q -v list",
             "storage",
             "frobnicate",

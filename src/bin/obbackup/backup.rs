@@ -2,14 +2,18 @@
 
 use std::fmt::Write as _;
 
+use chrono::Utc;
 use comfy_table::Cell;
 use serde::Serialize;
 
 use obbackup::command::backup::{self, BackupOptions, BackupPlan, BackupTaken};
 use obbackup::command::copy::{CopyOutcome, copy_to_each};
+use obbackup::command::restore::states::{self, Expiry};
 use obbackup::config::RepositorySection;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
+use obbackup::instance::Instance;
+use obbackup::repository::Repository;
 
 use crate::Outcome;
 use crate::arguments::Backup;
@@ -44,10 +48,11 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
         None => backup::run(&instance, &open()?, &options, &surroundings, progress),
     })?;
+    let repository = session.repository()?;
+    expire(session, &instance, &repository)?;
     let copies = if targets.is_empty() {
         Vec::new()
     } else {
-        let repository = session.repository()?;
         let backup = repository.resolve(&taken.summary.id.to_hex(), None)?;
         let cache = session::cache_directory();
         session.work(|progress| {
@@ -118,6 +123,33 @@ fn copy_text(copy: &CopyOutcome) -> String {
             )
         }
     }
+}
+
+/// Old states whose time is over go after a backup that was good; that they cannot makes it no worse.
+fn expire(session: &Session, instance: &Instance, repository: &Repository) -> Result<()> {
+    let limit = Utc::now() - session.restore_section()?.keeps_old();
+    let surroundings = session.surroundings()?;
+    let expired = session.work_unseen(|progress| {
+        let expiry = Expiry {
+            instance,
+            repository,
+            surroundings: &surroundings,
+            progress,
+        };
+        states::expire(&expiry, limit)
+    });
+    match expired {
+        Ok(expired) => {
+            for state in expired {
+                session.warn(&format!(
+                    "the state that {} kept has expired and was removed",
+                    state.run
+                ));
+            }
+        }
+        Err(error) => session.warn(&format!("old states could not be removed: {error}")),
+    }
+    Ok(())
 }
 
 fn plan_text(output: &Output, plan: &BackupPlan) -> String {

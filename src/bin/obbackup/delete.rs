@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use obbackup::command::check_own;
 use obbackup::command::delete::delete;
 use obbackup::error::Result;
 
@@ -13,6 +14,9 @@ use crate::session::Session;
 pub fn run(session: &Session, arguments: &Delete) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
+    if let Some(instance) = session.instance_if_any()? {
+        check_own(&repository, &backup, &instance)?;
+    }
     if !arguments.yes {
         let manifest = &backup.manifest;
         let label = manifest

@@ -1,12 +1,17 @@
 //! `doctor`: whether backups and restores can work here.
 
+use std::path::PathBuf;
+
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use obbackup::command::doctor::{Check, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
+use obbackup::instance::Instance;
+use obbackup::page::{self, Snippet};
 
 use crate::Outcome;
+use crate::arguments::Doctor;
 use crate::output::{Output, safe};
 use crate::session::Session;
 
@@ -16,13 +21,23 @@ struct Document<'a> {
     checks: &'a [Check],
 }
 
-pub fn run(session: &Session) -> Result<Outcome> {
+#[derive(Serialize)]
+struct Snippets {
+    status_file: PathBuf,
+    snippets: Vec<Snippet>,
+}
+
+pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
     let instance = session.instance()?;
+    if arguments.proxy_snippets {
+        return proxy_snippets(session, &instance);
+    }
     let checks = doctor(&Examined {
         instance: &instance,
         configuration: &session.configuration()?,
         surroundings: &session.surroundings()?,
         repository: session.repository_itself(),
+        tomcat: session.tomcat(&instance),
     });
     let worst = checks.iter().map(|check| check.result).max();
     let healthy = worst != Some(Health::Failure);
@@ -40,26 +55,37 @@ pub fn run(session: &Session) -> Result<Outcome> {
     })
 }
 
+fn proxy_snippets(session: &Session, instance: &Instance) -> Result<Outcome> {
+    let tomcat = session.tomcat(instance)?;
+    let file = session.status_files(instance)?.page;
+    let context_path = tomcat.as_ref().map_or_else(
+        || format!("/{}", instance.context_name),
+        |tomcat| tomcat.context_path().to_owned(),
+    );
+    let document = Snippets {
+        snippets: page::snippets(&file, &context_path),
+        status_file: file,
+    };
+    session.output.show(&document, |_| {
+        document
+            .snippets
+            .iter()
+            .map(|snippet| {
+                format!(
+                    "## {}: {}\n\n{}",
+                    snippet.server, snippet.place, snippet.text
+                )
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    })?;
+    Ok(Outcome::Good)
+}
+
 fn text(output: &Output, checks: &[Check]) -> String {
     let rows = checks
         .iter()
-        .map(|check| {
-            let (word, color) = match check.result {
-                Health::Ok => ("ok", Color::Green),
-                Health::Warning => ("warning", Color::Yellow),
-                Health::Failure => ("failure", Color::Red),
-            };
-            let mut found = safe(&check.found);
-            if let Some(remedy) = &check.remedy {
-                found.push('\n');
-                found.push_str(&safe(remedy));
-            }
-            vec![
-                output.colored(word, color),
-                Cell::new(safe(&check.name)),
-                Cell::new(found),
-            ]
-        })
+        .map(|check| check_row(output, check))
         .collect();
     let count = |health| checks.iter().filter(|check| check.result == health).count();
     let verdict = match (count(Health::Failure), count(Health::Warning)) {
@@ -71,4 +97,23 @@ fn text(output: &Output, checks: &[Check]) -> String {
         "{}\n{verdict}\n",
         output.table(&["", "CHECK", "FOUND"], &[], rows)
     )
+}
+
+/// A line of a table: how it is, what was looked at, what was found.
+pub fn check_row(output: &Output, check: &Check) -> Vec<Cell> {
+    let (word, color) = match check.result {
+        Health::Ok => ("ok", Color::Green),
+        Health::Warning => ("warning", Color::Yellow),
+        Health::Failure => ("failure", Color::Red),
+    };
+    let mut found = safe(&check.found);
+    if let Some(remedy) = &check.remedy {
+        found.push('\n');
+        found.push_str(&safe(remedy));
+    }
+    vec![
+        output.colored(word, color),
+        Cell::new(safe(&check.name)),
+        Cell::new(found),
+    ]
 }

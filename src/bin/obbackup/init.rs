@@ -1,15 +1,22 @@
 //! `init`: a place becomes a repository, and the instance knows of it.
 
-use obbackup::command::init::{Initialized, init};
+use obbackup::command::init::{Claim, Initialized, init};
 use obbackup::error::{Error, ErrorKind, Result};
 
 use crate::Outcome;
 use crate::arguments::Init;
-use crate::output::{Output, safe};
+use crate::output::{Output, counted, safe};
 use crate::session::Session;
 
 pub fn run(session: &Session, arguments: &Init) -> Result<Outcome> {
-    if session.global.repository.is_none() {
+    let claim = match (arguments.take_over, arguments.share) {
+        (true, _) => Claim::TakeOver {
+            of: arguments.of.clone(),
+        },
+        (false, true) => Claim::Share,
+        (false, false) => Claim::New,
+    };
+    if session.global.repository.is_none() && claim == Claim::New {
         return Err(
             Error::new(ErrorKind::Usage, "the repository to create is not named")
                 .hint("Add --repository DIR: an empty or a new directory, best on another disk."),
@@ -21,6 +28,7 @@ pub fn run(session: &Session, arguments: &Init) -> Result<Outcome> {
     let made = init(
         &choice.section,
         arguments.compression,
+        &claim,
         instance.as_ref(),
         file.as_mut(),
     )?;
@@ -36,10 +44,24 @@ fn text(made: &Initialized) -> String {
     if let Some(path) = &made.configuration {
         fields.push(("Written down in", safe(&path.display().to_string())));
     }
+    if let Some(taken) = &made.taken_over {
+        fields.push((
+            "Taken over",
+            safe(&format!(
+                "{} on {}, {}",
+                taken.name,
+                taken.host,
+                counted(taken.backups, "backup")
+            )),
+        ));
+    }
     let mut text = Output::fields(&fields);
-    text.push_str(match &made.configuration {
-        Some(_) => "\nReady. Take the first backup: obbackup backup\n",
-        None => "\nReady. No instance was named, so no configuration knows of it yet.\n",
+    text.push_str(match (&made.configuration, &made.taken_over) {
+        (Some(_), None) => "\nReady. Take the first backup: obbackup backup\n",
+        (_, Some(_)) => {
+            "\nReady. The next backup goes on where the old machine ended; that one can write no more.\n"
+        }
+        (None, None) => "\nReady. No instance was named, so no configuration knows of it yet.\n",
     });
     text
 }

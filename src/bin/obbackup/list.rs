@@ -74,10 +74,14 @@ fn text(
         if wide {
             header.push("INSTANCE");
         }
+        let drilled = listing.backups.iter().any(|backup| backup.drill.is_some());
+        if drilled {
+            header.push("DRILLED");
+        }
         let rows = listing
             .backups
             .iter()
-            .map(|backup| row(output, backup, wide, now))
+            .map(|backup| row(output, backup, wide, drilled, now))
             .collect();
         text.push_str(&output.table(&header, &[2, 5, 6, 7], rows));
     }
@@ -92,7 +96,13 @@ fn text(
     text
 }
 
-fn row(output: &Output, backup: &BackupSummary, wide: bool, now: DateTime<Utc>) -> Vec<Cell> {
+fn row(
+    output: &Output,
+    backup: &BackupSummary,
+    wide: bool,
+    drilled: bool,
+    now: DateTime<Utc>,
+) -> Vec<Cell> {
     let status = status_text(backup.status, backup.pinned);
     let color = match backup.status {
         Status::Good => Color::Green,
@@ -114,6 +124,13 @@ fn row(output: &Output, backup: &BackupSummary, wide: bool, now: DateTime<Utc>) 
             "{}@{}",
             backup.instance, backup.host
         ))));
+    }
+    if drilled {
+        row.push(match &backup.drill {
+            None => Cell::new(""),
+            Some(drill) if drill.certificate.passed => Cell::new(age(now, drill.at)),
+            Some(drill) => output.colored(&format!("failed {}", age(now, drill.at)), Color::Red),
+        });
     }
     row
 }

@@ -1,15 +1,18 @@
 //! The command `obbackup`: arguments in, the library's answer out.
 
 mod arguments;
+mod arriving;
 mod backup;
 mod contents;
 mod copy;
 mod delete;
 mod doctor;
+mod drill;
 mod failure;
 mod forget;
 mod init;
 mod interrupt;
+mod job;
 mod list;
 mod log;
 mod manual;
@@ -17,12 +20,15 @@ mod notify;
 mod output;
 mod pin;
 mod prune;
+mod recover;
 mod restore;
 mod schedule;
 mod session;
 mod show;
+mod status;
 mod storage;
 mod terminal;
+mod undo;
 mod verify;
 
 use std::process::ExitCode;
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<Outcome> {
     let creates = matches!(arguments.command, Command::Init(_));
     let session = Session::new(arguments.global, creates);
+    recover::before(&session, &arguments.command)?;
     match arguments.command {
         Command::Init(arguments) => init::run(&session, &arguments),
         Command::Backup(arguments) => backup::run(&session, &arguments),
@@ -70,7 +77,9 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Cat(arguments) => contents::cat(&session, &arguments),
         Command::Verify(arguments) => verify::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
-        Command::Doctor(_) => doctor::run(&session),
+        Command::Undo(arguments) => undo::run(&session, &arguments),
+        Command::Status(arguments) => status::run(&session, &arguments),
+        Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),
         Command::Copy(arguments) => copy::run(&session, &arguments),
         Command::Storage(arguments::Storage::List(_)) => storage::list(&session),

@@ -68,6 +68,14 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "Searched for -Dproperties.path= and -Dmachine.name=, which choose the overriding properties.",
     ),
     ("PGPASSFILE", "The password file, instead of ~/.pgpass."),
+    (
+        "PGHOST, PGPORT, PGUSER, PGDATABASE",
+        "The connection for the new database, for a restore on a machine without a configured instance.",
+    ),
+    (
+        "PGPASSWORD, OBBACKUP_SYSTEM_PASSWORD",
+        "The passwords of that role, and of the one that --system-role names.",
+    ),
     ("PATH", "Searched for pg_dump and pg_restore."),
     ("TMPDIR", "Where short-lived private files lie."),
     (

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use obbackup::command::check_own;
 use obbackup::command::pin::set_pin;
 use obbackup::error::Result;
 
@@ -35,6 +36,9 @@ pub struct Unpin {
 pub fn run(session: &Session, id: &str, pinned: bool) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, id)?;
+    if let Some(instance) = session.instance_if_any()? {
+        check_own(&repository, &backup, &instance)?;
+    }
     let summary = set_pin(&repository, &backup, pinned)?;
     session.output.show(&summary, |_| {
         format!(

@@ -5,35 +5,55 @@ use std::os::unix::ffi::OsStrExt;
 
 use comfy_table::Cell;
 
+use obbackup::command::arrival;
 use obbackup::command::contents::Place;
-use obbackup::command::restore::{self, Destination, RestoreOptions, RestorePlan, Restored};
+use obbackup::command::restore::{
+    self, Control, Destination, Replaced, RestoreOptions, RestorePlan, Restored,
+};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
+use obbackup::job::About;
+use obbackup::target::database::Neutralized;
+use obbackup::tomcat::Tomcat;
 
 use crate::Outcome;
 use crate::arguments::Restore;
-use crate::output::{Output, counted, local_time, safe, size};
+use crate::arriving::instance_for;
+use crate::doctor::check_row;
+use crate::job::{self, Request};
+use crate::output::{Output, count, counted, local_time, safe, size};
 use crate::session::{Session, absolute};
 
 pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
     let options = options(arguments)?;
-    let instance = if arguments.in_place || arguments.to_database.is_some() {
-        Some(session.instance()?)
-    } else {
-        session.instance_if_any()?
-    };
+    let in_place = matches!(options.destination, Destination::InPlace { .. });
     let repository = session.repository()?;
-    let backup = session.resolve(&repository, &arguments.id)?;
+    let backup = if arguments.id == "latest" {
+        let instance = session.instance_if_any().ok().flatten();
+        arrival::latest(&repository, instance.as_ref())?
+    } else {
+        repository.resolve(&arguments.id, None)?
+    };
+    let instance = if in_place || arguments.to_database.is_some() {
+        let connection = &arguments.connection;
+        Some(instance_for(session, connection, &repository, &backup)?)
+    } else {
+        session.instance_if_any().ok().flatten()
+    };
     let surroundings = session.surroundings()?;
-    let ask = arguments.in_place && !arguments.yes;
-    if arguments.dry_run || ask {
-        let plan = restore::plan(
+    let tomcat = match &instance {
+        Some(instance) if in_place => session.tomcat(instance)?,
+        _ => None,
+    };
+    if arguments.dry_run || (in_place && !arguments.yes) {
+        let plan = restore::plan_replacing(
             instance.as_ref(),
             &repository,
             &backup,
             &options,
             &surroundings,
+            Control::of(tomcat.as_ref()),
         )?;
         if arguments.dry_run {
             session
@@ -52,32 +72,73 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         );
         session.confirm(&question, name)?;
     }
-    let restored = session.work(|progress| {
-        restore::run(
-            instance.as_ref(),
-            &repository,
-            &backup,
-            &options,
-            &surroundings,
-            progress,
-        )
-    })?;
+    let restored = match &instance {
+        Some(instance) if in_place => {
+            check_tomcat(tomcat.as_ref())?;
+            if arguments.detach {
+                return job::detach(session, instance, tomcat.as_ref());
+            }
+            let request = Request {
+                instance,
+                about: About::restore(instance, &backup),
+                tomcat: tomcat.as_ref(),
+                id: arguments.job.as_deref(),
+            };
+            job::run(session, &request, |control, progress| {
+                restore::replace(
+                    Some(instance),
+                    &repository,
+                    &backup,
+                    &options,
+                    &surroundings,
+                    control,
+                    progress,
+                )
+            })?
+        }
+        _ => session.work(|progress| {
+            restore::run(
+                instance.as_ref(),
+                &repository,
+                &backup,
+                &options,
+                &surroundings,
+                progress,
+            )
+        })?,
+    };
     session
         .output
-        .show(&restored, |_| restored_text(&restored))?;
+        .show(&restored, |output| restored_text(output, &restored))?;
     Ok(Outcome::Good)
 }
 
+/// Stopping and starting must be possible before anything is done that needs it.
+pub fn check_tomcat(tomcat: Option<&Tomcat>) -> Result<()> {
+    tomcat
+        .map(Tomcat::examine)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|finding| finding.is_needed)
+        .try_for_each(|finding| {
+            finding
+                .result
+                .map(drop)
+                .map_err(|error| error.context(finding.name))
+        })
+}
+
 fn options(arguments: &Restore) -> Result<RestoreOptions> {
-    let destination = if arguments.in_place {
-        Destination::InPlace {
-            safety_backup: !arguments.no_safety_backup,
-        }
-    } else {
+    let beside = arguments.to_database.is_some() || arguments.to_directory.is_some();
+    let destination = if beside {
         let directory = arguments.to_directory.as_ref();
         Destination::Beside {
             database: arguments.to_database.clone(),
             directory: directory.map(|path| absolute(path)).transpose()?,
+        }
+    } else {
+        Destination::InPlace {
+            safety_backup: !arguments.no_safety_backup,
         }
     };
     Ok(RestoreOptions {
@@ -88,6 +149,7 @@ fn options(arguments: &Restore) -> Result<RestoreOptions> {
             .iter()
             .map(|text| file_place(text.as_bytes()))
             .collect::<Result<_>>()?,
+        neutralize: arguments.neutralize,
     })
 }
 
@@ -155,13 +217,53 @@ fn plan_text(output: &Output, plan: &RestorePlan) -> String {
     }));
     text.push('\n');
     text.push_str(&output.table(&["PART", "SIZE", "CONTENT", "TO"], &[1, 2], rows));
+    if !plan.checks.is_empty() {
+        let rows = plan.checks.iter().map(|check| check_row(output, check));
+        text.push('\n');
+        text.push_str(&output.table(&["", "CHECK", "FOUND"], &[], rows.collect()));
+    }
     for note in &plan.notes {
         let _ = writeln!(text, "Note: {}", safe(note));
+    }
+    for newer in &plan.newer {
+        let rows = newer
+            .rows
+            .map_or("many rows".to_owned(), |rows| counted(rows, "row"));
+        let _ = writeln!(
+            text,
+            "Newer than the backup: {rows} of {}",
+            safe(&newer.table)
+        );
     }
     text
 }
 
-fn restored_text(restored: &Restored) -> String {
+/// What was changed, table by table.
+fn neutralized_text(output: &Output, neutralized: &Neutralized) -> String {
+    let rows = neutralized
+        .changes
+        .iter()
+        .map(|change| {
+            vec![
+                Cell::new(safe(&change.table)),
+                Cell::new(count(change.rows)),
+                Cell::new(safe(&change.what)),
+            ]
+        })
+        .collect();
+    let table = output.table(&["NEUTRALIZED", "ROWS", "WHAT"], &[1], rows);
+    let mut text = format!("\n{table}");
+    if !neutralized.absent.is_empty() {
+        let _ = writeln!(
+            text,
+            "Not in this instance: {}",
+            neutralized.absent.join(", ")
+        );
+    }
+    text
+}
+
+fn restored_text(output: &Output, restored: &Restored) -> String {
     let mut fields = vec![("Restored", format!("backup {}", restored.backup.id.short()))];
     if let Some(database) = &restored.database {
         fields.push((
@@ -180,19 +282,28 @@ fn restored_text(restored: &Restored) -> String {
         fields.push(("Directory", safe(&directory.display().to_string())));
     }
     if let Some(replaced) = &restored.replaced {
-        if let Some(database) = &replaced.database {
-            fields.push(("Old database", safe(database)));
-        }
-        for directory in &replaced.directories {
-            fields.push(("Old files", safe(&directory.display().to_string())));
-        }
-        if let Some(id) = &replaced.safety_backup {
-            fields.push(("Safety backup", id.short()));
-        }
+        kept_fields(replaced, &mut fields);
     }
     let mut text = Output::fields(&fields);
+    if let Some(neutralized) = &restored.neutralized {
+        text.push_str(&neutralized_text(output, neutralized));
+    }
     for warning in &restored.warnings {
         let _ = writeln!(text, "Warning: {}", safe(warning));
     }
     text
+}
+
+/// Where the state before is, and how it comes back.
+pub fn kept_fields(replaced: &Replaced, fields: &mut Vec<(&str, String)>) {
+    if let Some(database) = &replaced.database {
+        fields.push(("Old database", safe(database)));
+    }
+    for directory in &replaced.directories {
+        fields.push(("Old files", safe(&directory.display().to_string())));
+    }
+    if let Some(id) = &replaced.safety_backup {
+        fields.push(("Safety backup", id.short()));
+    }
+    fields.push(("To go back", "obbackup undo".to_owned()));
 }

@@ -10,14 +10,19 @@ use chrono_tz::Tz;
 use obbackup::command::nights::Place;
 use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
-use obbackup::config::{self, Configuration, ConfigurationFile, Owner, RepositoryChoice};
+use obbackup::config::{
+    self, Configuration, ConfigurationFile, Owner, RepositoryChoice, RestoreSection,
+};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
+use obbackup::job::{self, StatusFiles};
 use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
 use obbackup::schedule::calendar;
 use obbackup::storage::{self, Storage};
+use obbackup::tomcat::systemd::Systemd;
+use obbackup::tomcat::{self, Tomcat};
 
 use crate::arguments::Global;
 use crate::interrupt;
@@ -50,7 +55,7 @@ impl Session {
 
     /// The instance's directory: as named, else the one that the current directory or the
     /// configuration file lies in.
-    fn source_path(&self) -> Option<PathBuf> {
+    pub fn source_path(&self) -> Option<PathBuf> {
         let named = self.global.instance.clone();
         named
             .or_else(|| {
@@ -102,6 +107,28 @@ impl Session {
             )
             .hint("Give its source.path with --instance, or run this from inside of it.")
         })
+    }
+
+    /// What lies outside of the instance's files.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The Tomcat that the instance is deployed in, as far as anything tells of one.
+    pub fn tomcat(&self, instance: &Instance) -> Result<Option<Tomcat>> {
+        let section = self.configuration()?.tomcat;
+        tomcat::find(instance, &self.environment, &section, Systemd::running())
+    }
+
+    /// The files of a restore's page that a proxy shows.
+    pub fn status_files(&self, instance: &Instance) -> Result<StatusFiles> {
+        let configured = self.configuration()?.restore.status_file;
+        Ok(job::Place::of(instance).status_files(configured.as_deref()))
+    }
+
+    /// What the configuration says of restores.
+    pub fn restore_section(&self) -> Result<RestoreSection> {
+        Ok(self.configuration()?.restore)
     }
 
     /// Where the repository is; a path is absolute.
@@ -185,6 +212,15 @@ impl Session {
             work_directory: std::env::temp_dir(),
             cache_directory: cache_directory(),
         })
+    }
+
+    /// Where a drill may restore files: as named, else as configured, else where short-lived files go.
+    pub fn drill_directories(&self, named: Option<&Path>) -> Result<Vec<PathBuf>> {
+        let configured = self.configuration()?.drill.directory;
+        match named.map(absolute).transpose()?.or(configured) {
+            Some(directory) => Ok(vec![directory]),
+            None => Ok(vec![std::env::temp_dir(), PathBuf::from("/var/tmp")]),
+        }
     }
 
     /// Shows long work's progress as was asked for; `cancel` is set by whoever asks to stop.

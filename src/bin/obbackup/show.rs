@@ -6,7 +6,7 @@ use chrono::Utc;
 use comfy_table::Cell;
 use serde::Serialize;
 
-use obbackup::command::list::{BackupSummary, server_version};
+use obbackup::command::list::{BackupSummary, LastDrill, server_version};
 use obbackup::error::Result;
 use obbackup::format::age;
 use obbackup::format::bytes::ByteString;
@@ -56,9 +56,10 @@ struct Directory<'a> {
 pub fn run(session: &Session, arguments: &Show) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, &arguments.id)?;
+    let marks = repository.marks_of(&backup.id)?;
     let summary = BackupSummary {
         pinned: repository.is_pinned(&backup)?,
-        ..BackupSummary::from(&backup)
+        ..BackupSummary::from(&backup).with_marks(&marks)
     };
     let detail = detail(&backup.manifest, summary);
     session
@@ -158,11 +159,38 @@ pub fn summary_text(summary: &BackupSummary) -> String {
             ),
         ),
     ]);
+    if let Some(drill) = &summary.drill {
+        fields.push(("Drilled", drill_text(drill)));
+    }
     let mut text = Output::fields(&fields);
+    if let Some(drill) = &summary.drill {
+        for failure in &drill.certificate.failures {
+            let _ = writeln!(text, "Drill: {}", safe(failure));
+        }
+    }
     for warning in &summary.warnings {
         let _ = writeln!(text, "Warning: {}", safe(warning));
     }
     text
+}
+
+/// When and how it went: `2026-11-24 03:00:00 (2 days ago), passed in 41 s: …`
+fn drill_text(drill: &LastDrill) -> String {
+    let found = &drill.certificate;
+    #[allow(clippy::cast_precision_loss)] // A drill does not last for 300,000 years.
+    let seconds = found.duration_milliseconds as f64 / 1000.0;
+    format!(
+        "{} ({}), {} in {}: {} in {}, {}, {}, {}",
+        local_time(drill.at),
+        age(Utc::now(), drill.at),
+        if found.passed { "passed" } else { "FAILED" },
+        duration(seconds),
+        counted(found.rows, "row"),
+        counted(found.tables, "table"),
+        counted(found.foreign_keys, "foreign key"),
+        counted(found.files, "file"),
+        counted(found.attachments, "attachment"),
+    )
 }
 
 fn text(output: &Output, detail: &Detail) -> String {

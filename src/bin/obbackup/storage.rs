@@ -5,11 +5,12 @@ use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use obbackup::command::doctor::Health;
+use obbackup::command::space::{Forecast, Level};
 use obbackup::command::storage::{self, StorageTest, StorageUse, storage_use};
 use obbackup::error::{ErrorKind, Result};
 
 use crate::Outcome;
-use crate::output::{Output, count, safe, size};
+use crate::output::{Output, count, counted, safe, size};
 use crate::session::Session;
 
 /// Show used, free and total space of the repository's device
@@ -42,7 +43,8 @@ Examples:
 pub struct TestStorage {}
 
 pub fn df(session: &Session) -> Result<Outcome> {
-    let used = storage_use(&session.repository()?)?;
+    let marks = session.configuration()?.space;
+    let used = storage_use(&session.repository()?, &marks)?;
     session.output.show(&used, |_| text(&used))?;
     Ok(Outcome::Good)
 }
@@ -163,7 +165,30 @@ fn text(used: &StorageUse) -> String {
     if let Some(inodes) = used.free_inodes {
         fields.push(("Free inodes", count(inodes)));
     }
+    if used.condemned_bytes > 0 {
+        fields.push(("Soon free", size(used.condemned_bytes)));
+    }
+    if let Some(forecast) = &used.forecast {
+        fields.push(("Outlook", outlook(forecast)));
+    }
+    match used.level {
+        Some(Level::Critical) => fields.push(("Room", "critical: make room now".to_owned())),
+        Some(Level::Warning) => fields.push(("Room", "low: make room soon".to_owned())),
+        Some(Level::Ok) | None => {}
+    }
     Output::fields(&fields)
+}
+
+fn outlook(forecast: &Forecast) -> String {
+    let room = counted(forecast.room_for_backups, "more backup");
+    let each = size(forecast.backup_bytes);
+    match forecast.full_at {
+        Some(at) => format!(
+            "room for about {room} of {each}, full about {} if nothing is forgotten",
+            at.with_timezone(&chrono::Local).format("%Y-%m-%d")
+        ),
+        None => format!("room for about {room} of {each}"),
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +205,9 @@ mod tests {
             used_bytes: None,
             free_bytes: None,
             free_inodes: None,
+            condemned_bytes: 0,
+            level: None,
+            forecast: None,
         };
         assert_eq!(text(&used).lines().count(), 3);
         (used.total_bytes, used.used_bytes, used.free_bytes) = (Some(200), Some(50), Some(140));

@@ -11,6 +11,7 @@ use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
 
 use crate::Outcome;
 use crate::arguments::Verify;
+use crate::drill;
 use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
 
@@ -23,6 +24,9 @@ struct Document<'a> {
 }
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
+    if arguments.drill {
+        return drill::run(session, arguments);
+    }
     let repository = session.repository_itself()?;
     let backup = arguments
         .id

@@ -4,9 +4,14 @@
 //! a file and a line in [`SUBJECTS`].
 
 mod backups;
+mod clock;
+mod configuration;
 mod database;
 mod instance;
 mod repository;
+mod space;
+mod states;
+mod tomcat;
 
 use serde::Serialize;
 
@@ -15,6 +20,7 @@ use crate::config::Configuration;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::repository::Repository;
+use crate::tomcat::Tomcat;
 
 /// What is looked at.
 pub struct Examined<'a> {
@@ -26,14 +32,21 @@ pub struct Examined<'a> {
     pub surroundings: &'a Surroundings,
     /// The repository, or why it cannot be opened.
     pub repository: Result<Repository>,
+    /// The application's server, as far as anything tells of one.
+    pub tomcat: Result<Option<Tomcat>>,
 }
 
 /// Every subject, in the order in which a backup needs it. One whose ground is missing (no repository, no
 /// database) says nothing: the subject that the ground belongs to has said so.
 const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     instance::checks,
+    configuration::checks,
     database::checks,
+    tomcat::checks,
+    states::checks,
     repository::checks,
+    space::checks,
+    clock::checks,
     backups::checks,
 ];
 

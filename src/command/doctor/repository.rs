@@ -1,4 +1,4 @@
-//! Whether the repository can be used: where it lies, what room it has, who works on it.
+//! Whether the repository can be used: where it lies, who works on it.
 
 use std::path::Path;
 
@@ -9,9 +9,6 @@ use crate::error::{IoContext, Result};
 use crate::instance::check_nesting;
 use crate::repository::Repository;
 use crate::storage::Storage as _;
-
-/// Below this share of a device a repository is nearly full.
-const LOW_SPACE_PERCENT: u64 = 10;
 
 /// The repository itself, then what concerns it as a whole.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
@@ -34,24 +31,8 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
         Ok(()) => Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
         Err(error) => Check::failed(NAME, &error),
     }];
-    checks.extend(space(repository));
     checks.push(lock(repository));
     checks
-}
-
-fn space(repository: &Repository) -> Option<Check> {
-    const NAME: &str = "space";
-    let space = match repository.storage().space() {
-        Ok(space) => space?,
-        Err(error) => return Some(Check::failed(NAME, &error)),
-    };
-    let percent = space.free_bytes * 100 / space.total_bytes.max(1);
-    let found = format!("{percent} % of the device are free");
-    Some(if percent < LOW_SPACE_PERCENT {
-        Check::warning(NAME, found).remedy("Free space there, or delete backups that nobody needs.")
-    } else {
-        Check::ok(NAME, found)
-    })
 }
 
 fn lock(repository: &Repository) -> Check {

@@ -1,17 +1,22 @@
-//! Restoring in place of the instance: everything new is complete beside the old before the first rename.
+//! Restoring in place of the instance: everything new is complete beside the old before anything live changes.
 //!
-//! Order: safety backup; new database and new files staged and verified; then the swap, which is renames
-//! alone, the database first, since that is the step which others can refuse. What fails is taken back in
-//! the opposite order. The old database and files are kept.
+//! Order: safety backup; new database and new files staged and verified; then the swap ([`super::steps`]),
+//! under a journal ([`super::journal`]). The old database and files are kept.
 
 use std::path::{Path, PathBuf};
 
-use chrono::Utc;
 use serde::Serialize;
 
-use super::{Job, RestorePlan, Restored, staging};
+use super::super::arrival;
+use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose, Record};
+use super::recovery::{self, AtWork};
+use super::states::Expiry;
+use super::steps::Steps;
+use super::{Control, Job, RestorePlan, Restored, checks, staging, states};
+use crate::command::OWN_DIRECTORY;
 use crate::command::backup::{self, BackupOptions};
 use crate::command::database::Connection;
+use crate::command::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::database::DatabaseState;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
@@ -21,11 +26,16 @@ use crate::instance::{Instance, status};
 use crate::postgresql::client::{Session, database_error};
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::target::swap::Swapped;
+use crate::repository::lock::Lock;
+use crate::source::database::read_state;
+use crate::target::database::Change;
+use crate::target::database::standing;
 
 /// Where the state before a restore is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replaced {
+    /// The run that replaced it.
+    pub run: String,
     /// The database's name now.
     pub database: Option<String>,
     /// The directories that hold the files.
@@ -70,11 +80,7 @@ pub(super) fn plan(job: &Job<'_>, part: Part, plan: &mut RestorePlan) -> Result<
                 .hint("Restore them with --to-directory and copy what you need."),
         );
     }
-    let run = format!(
-        "restore-{}-{}",
-        Utc::now().format("%Y%m%dT%H%M%SZ"),
-        job.backup.id.short()
-    );
+    let run = plan.run.clone();
     if part == Part::Database {
         let connection = job.connection()?;
         let live = live_database(instance, &connection)?;
@@ -107,10 +113,12 @@ fn root_of(instance: &Instance, part: Part) -> Option<PathBuf> {
 }
 
 /// A database name that says where it comes from, within the 63 bytes that PostgreSQL keeps.
-fn new_name(name: &str, what: &str, run: &str) -> String {
+pub(super) fn new_name(name: &str, what: &str, run: &str) -> String {
     let end = format!(
         "_{what}_{}",
-        run.trim_start_matches("restore-").to_lowercase()
+        run.trim_start_matches("restore-")
+            .replace("undo-", "u")
+            .to_lowercase()
     );
     let mut start = name.to_owned();
     while start.len() + end.len() > 63 {
@@ -122,98 +130,182 @@ fn new_name(name: &str, what: &str, run: &str) -> String {
 fn live_database(instance: &Instance, connection: &Connection) -> Result<Option<LiveDatabase>> {
     let name = instance.database.name.clone();
     let mut session = connection.maintenance()?;
-    let there = session
-        .client
-        .query_opt(
-            "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1",
-            &[&name],
-        )
-        .map_err(|error| database_error("cannot look for the database", error))?;
-    if there.is_none() {
+    if standing::find(&mut session, &name)?.is_none() {
         return Ok(None);
     }
-    let state = connection.open()?.state().clone();
+    let state = read_state(&mut session.client, session.version, &name)?;
     Ok(Some(LiveDatabase { name, state }))
-}
-
-/// What was swapped so far, and how to take it back.
-#[derive(Default)]
-struct Undo<'a> {
-    databases: Option<(&'a Connection, Vec<(String, String)>)>,
-    files: Vec<Swapped>,
 }
 
 pub(super) fn run(
     job: &Job<'_>,
     repository: &Repository,
     safety_backup: bool,
+    control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let instance = job.instance()?;
+    let at_work = AtWork::begin(instance)?;
+    recovery::recover_held(&at_work, instance, job.surroundings, control, progress)?;
     // First what can be refused, before anybody waits for a backup.
-    let plan = job.plan()?;
+    let plan = plan_with_room(job, repository, control, progress)?;
     let connection = match plan.database {
         Some(_) => Some(job.connection()?),
         None => None,
     };
-    if let Some(connection) = &connection {
-        refuse_sessions(instance, connection)?;
+    let may_write = arrival::may_write(repository, instance)?;
+    for note in arrival::notes(repository, instance, job.backup)? {
+        progress.warn(&note);
     }
-    let mut replaced = Replaced {
-        database: None,
-        directories: Vec::new(),
-        safety_backup: None,
+    let has_state = arrival::has_state(instance, &plan);
+    if safety_backup && may_write && !has_state {
+        progress.warn("there is no whole instance here, so no backup of it is taken; what is replaced is kept");
+    }
+    let safety_backup = if safety_backup && may_write && has_state {
+        let label = format!("before the restore of {}", job.backup.id.short());
+        take_safety_backup(instance, repository, job.surroundings, label, progress)?
+    } else {
+        None
     };
-    if safety_backup {
-        replaced.safety_backup = take_safety_backup(job, repository, progress)?;
-    }
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "restore")?;
+    // A repository that is only read gets no lease either.
+    let lock = may_write
+        .then(|| repository.lock(LeaseMode::Write, &instance.id, "restore"))
+        .transpose()?;
+    let purpose = Purpose::Restore {
+        backup: job.backup.id,
+    };
+    let run = plan.run.clone();
+    let header = header(&run, purpose, safety_backup, &plan);
+    let directory = instance.source_path.join(OWN_DIRECTORY).join(&run);
+    staging::make_private(&directory, instance.owner)?;
+    let mut steps = Steps {
+        journal: Journal::begin(&directory, header, instance.owner)?,
+        connection: connection.as_ref(),
+        control,
+        progress,
+    };
     let mut restored = Restored::new(&plan);
-    let staged = stage(job, &plan, &mut restored, progress);
-    if let Err(error) = staged {
-        clear(&plan, connection.as_ref(), restored.database.as_deref());
+    let ready = stage(job, &plan, &mut restored, progress)
+        .and_then(|()| progress.check())
+        .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
+        .and_then(|()| match (&connection, control.application) {
+            (Some(connection), None) => refuse_sessions(instance, connection),
+            _ => Ok(()),
+        })
+        .and_then(|()| steps.begin());
+    if let Err(error) = ready {
+        // Nothing live was touched. What cannot be cleared away is in nobody's way, and the next run tries again.
+        if steps.clear().is_ok() {
+            steps.end(Outcome::Cleared).ok();
+            states::forget_cleared(&directory);
+        }
         return Err(error);
     }
-    progress.check()?;
-    lock.check()?;
-    progress.stage("swap", None);
-    let mut undo = Undo::default();
-    match swap(
-        instance,
-        &plan,
-        connection.as_ref(),
-        &restored,
-        &mut undo,
-        &mut replaced,
-    ) {
-        Ok(()) => {
-            restored.database = plan.database.map(|database| database.name);
-            restored.replaced = Some(replaced);
-            Ok(restored)
+    if let Err(error) = steps.forward() {
+        let failed = steps.backward(&error);
+        states::forget_cleared(&directory);
+        return Err(failed);
+    }
+    restored.database = plan.database.map(|database| database.name);
+    restored.replaced = Some(replaced(&steps.journal)?);
+    Ok(restored)
+}
+
+/// A plan that nothing stands in the way of. Where only room does, states that are kept make it: the oldest
+/// first, each backed up once more.
+fn plan_with_room(
+    job: &Job<'_>,
+    repository: &Repository,
+    control: Control<'_>,
+    progress: &dyn Progress,
+) -> Result<RestorePlan> {
+    let expiry = Expiry {
+        instance: job.instance()?,
+        repository,
+        surroundings: job.surroundings,
+        progress,
+    };
+    loop {
+        let mut plan = job.plan()?;
+        checks::look(job, control, &mut plan)?;
+        let Err(error) = checks::refuse(&plan) else {
+            return Ok(plan);
+        };
+        if error.kind() != ErrorKind::NoSpace {
+            return Err(error);
         }
-        Err(error) => Err(take_back(
-            undo,
-            error,
-            &plan,
-            connection.as_ref(),
-            restored.database.as_deref(),
-        )),
+        match expiry.remove_oldest()? {
+            Some(state) => progress.warn(&format!(
+                "the state that {} kept was removed to make room",
+                state.run
+            )),
+            None => return Err(error),
+        }
     }
 }
 
-fn take_safety_backup(
-    job: &Job<'_>,
+fn header(
+    run: &str,
+    purpose: Purpose,
+    safety_backup: Option<BackupId>,
+    plan: &RestorePlan,
+) -> Header {
+    let database = plan.database.as_ref().and_then(|database| {
+        let (_, planned) = plan.target.as_ref()?;
+        Some(DatabaseNames {
+            live: database.name.clone(),
+            new: planned.database.clone(),
+            old: planned.database.replacen("_new_", "_old_", 1),
+        })
+    });
+    let files = plan.files.iter().filter_map(|files| files.stage.clone());
+    Header::new(run, purpose, safety_backup, database, files.collect())
+}
+
+/// Where the state before is now.
+pub(super) fn replaced(journal: &Journal) -> Result<Replaced> {
+    let header = journal.header()?;
+    let had_database = journal.records().iter().any(|record| {
+        matches!(
+            record,
+            Record::Swapping {
+                live_database: Some(_),
+                ..
+            }
+        )
+    });
+    Ok(Replaced {
+        run: header.run.clone(),
+        database: header
+            .database
+            .as_ref()
+            .filter(|_| had_database)
+            .map(|names| names.old.clone()),
+        directories: header
+            .files
+            .iter()
+            .map(|stage| stage.areas.old.clone())
+            .collect(),
+        safety_backup: header.safety_backup,
+    })
+}
+
+pub(super) fn take_safety_backup(
+    instance: &Instance,
     repository: &Repository,
+    surroundings: &Surroundings,
+    label: String,
     progress: &dyn Progress,
 ) -> Result<Option<BackupId>> {
+    progress.stage("safety backup", None);
     let options = BackupOptions {
         backup_type: BackupType::Automated,
-        label: Some(format!("before the restore of {}", job.backup.id.short())),
+        label: Some(label),
         pin: false,
         only: std::collections::BTreeSet::new(),
         read_all: false,
     };
-    let taken = backup::run(job.instance()?, repository, &options, job.surroundings, progress)
+    let taken = backup::run(instance, repository, &options, surroundings, progress)
         .map_err(|error| {
             let text = error.hint_text().map(|hint| format!("{hint} ")).unwrap_or_default();
             error.context("the backup of the present state failed, so nothing was restored").hint(format!(
@@ -227,7 +319,7 @@ fn take_safety_backup(
 }
 
 /// Somebody who works on while the database is replaced would lose what he does.
-fn refuse_sessions(instance: &Instance, connection: &Connection) -> Result<()> {
+pub(super) fn refuse_sessions(instance: &Instance, connection: &Connection) -> Result<()> {
     let mut session = connection.maintenance()?;
     let rows = session
         .client
@@ -270,14 +362,24 @@ fn stage(
     restored: &mut Restored,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let database_bytes = plan.database.as_ref().map_or(0, |database| database.bytes);
+    let files_bytes: u64 = plan.files.iter().map(|files| files.bytes).sum();
+    progress.stage("staging", Some(database_bytes + files_bytes));
     job.fill_database(plan, restored, progress)?;
     if let Some(name) = &restored.database {
         settle_status(&job.connection()?, name)?;
     }
     for files in &plan.files {
         let Some(stage) = &files.stage else { continue };
-        job.fill_directory(files, &stage.swap.staged, restored, progress)?;
-        keep_machine_settings(job.instance()?, files.part, &stage.swap.staged)?;
+        let instance = job.instance()?;
+        stage.make(instance.owner)?;
+        job.fill_directory(files, &stage.areas.staged, restored, progress)?;
+        keep_machine_settings(instance, files.part, &stage.areas.staged)?;
+        if job.options.neutralize {
+            let changes = hold_back(files.part, &stage.areas.staged)?;
+            let neutralized = restored.neutralized.get_or_insert_default();
+            neutralized.changes.extend(changes);
+        }
     }
     Ok(())
 }
@@ -286,6 +388,11 @@ fn stage(
 /// out; the restored files and it fit together.
 fn settle_status(connection: &Connection, database: &str) -> Result<()> {
     let mut session = Session::open(&connection.application.with_database(database))?;
+    // As the application finds it.
+    session.run(
+        "cannot look for ad_system_info",
+        "SET search_path TO DEFAULT",
+    )?;
     let query = "SELECT pg_catalog.to_regclass('ad_system_info')::text";
     if session
         .value("cannot look for ad_system_info", query)?
@@ -311,127 +418,75 @@ fn settle_status(connection: &Connection, database: &str) -> Result<()> {
 /// The restored properties describe the machine of the backup; this one keeps its own database and
 /// directories.
 fn keep_machine_settings(instance: &Instance, part: Part, staged: &Path) -> Result<()> {
-    let file = match part {
-        Part::Configuration => staged.join(PROPERTIES),
-        Part::Deploy => staged.join("WEB-INF").join(PROPERTIES),
+    let directory = match part {
+        Part::Configuration => staged.to_owned(),
+        Part::Deploy => staged.join("WEB-INF"),
         _ => return Ok(()),
     };
+    // The machine's own names the repository and this instance, the backup's would name another.
+    let own = staged.join(crate::config::FILE_NAME);
+    if part == Part::Configuration && own.exists() {
+        std::fs::remove_file(&own).io_context(|| format!("cannot remove `{}`", own.display()))?;
+    }
+    keep_in(instance, &directory.join(PROPERTIES), |_| true)?;
+    // This one goes before the other where a host has the name of the old one.
+    let stronger = directory.join(format!("{}.{PROPERTIES}", instance.host));
+    keep_in(instance, &stronger, |here| here.is_some())
+}
+
+/// Tells the application not to start background processes, whatever the database says.
+fn hold_back(part: Part, staged: &Path) -> Result<Option<Change>> {
+    let name = match part {
+        Part::Configuration => PROPERTIES.to_owned(),
+        Part::Deploy => format!("WEB-INF/{PROPERTIES}"),
+        _ => return Ok(None),
+    };
+    let file = staged.join(&name);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    add_lines(
+        &file,
+        "Neutralized: a copy runs nothing by itself.",
+        &[("background.policy", "no-execute")],
+    )?;
+    Ok(Some(Change {
+        table: format!("{part}: {name}"),
+        what: "background.policy is no-execute".to_owned(),
+        rows: 1,
+    }))
+}
+
+/// Puts the machine's settings at the end of `file` where they differ; only those that `counts` wants, given what
+/// the file says.
+fn keep_in(instance: &Instance, file: &Path, counts: impl Fn(Option<&str>) -> bool) -> Result<()> {
     if !file.is_file() {
         return Ok(());
     }
-    let restored = Properties::read(&file)?;
+    let restored = Properties::read(file)?;
     let different: Vec<_> = MACHINE_KEYS
         .iter()
         .filter_map(|key| Some((*key, instance.properties.get(key)?)))
-        .filter(|(key, value)| restored.get(key) != Some(value))
+        .filter(|(key, value)| counts(restored.get(key)) && restored.get(key) != Some(value))
         .collect();
     if different.is_empty() {
         return Ok(());
     }
+    add_lines(
+        file,
+        "Kept by the restore: this machine's own settings.",
+        &different,
+    )
+}
+
+/// Puts properties at the end of a file, where they count.
+fn add_lines(file: &Path, why: &str, lines: &[(&str, &str)]) -> Result<()> {
     let context = || format!("cannot write `{}`", file.display());
-    let mut text = std::fs::read(&file).io_context(context)?;
-    text.extend_from_slice(b"\n# Kept by the restore: this machine's own settings.\n");
-    text.extend_from_slice(properties::lines(different.into_iter()).as_bytes());
-    std::fs::write(&file, text).io_context(context)?;
-    std::fs::File::open(&file)
+    let mut text = std::fs::read(file).io_context(context)?;
+    text.extend_from_slice(format!("\n# {why}\n").as_bytes());
+    text.extend_from_slice(properties::lines(lines.iter().copied()).as_bytes());
+    std::fs::write(file, text).io_context(context)?;
+    std::fs::File::open(file)
         .and_then(|open| open.sync_all())
         .io_context(context)
-}
-
-fn swap<'a>(
-    instance: &Instance,
-    plan: &RestorePlan,
-    connection: Option<&'a Connection>,
-    restored: &Restored,
-    undo: &mut Undo<'a>,
-    replaced: &mut Replaced,
-) -> Result<()> {
-    if let (Some(connection), Some(new)) = (connection, &restored.database) {
-        refuse_sessions(instance, connection)?;
-        let live = instance.database.name.clone();
-        let (_, renames) = undo.databases.get_or_insert((connection, Vec::new()));
-        if plan
-            .database
-            .as_ref()
-            .is_some_and(|database| database.replaces.is_some())
-        {
-            let old = new.replacen("_new_", "_old_", 1);
-            connection.rename_database(&live, &old)?;
-            renames.push((live.clone(), old.clone()));
-            replaced.database = Some(old);
-        }
-        connection.rename_database(new, &live)?;
-        renames.push((new.clone(), live));
-    }
-    for files in &plan.files {
-        let Some(stage) = &files.stage else { continue };
-        std::fs::create_dir_all(&stage.swap.root)
-            .io_context(|| format!("cannot make `{}`", stage.swap.root.display()))?;
-        undo.files.push(stage.swap.run(&|path| stage.fate(path))?);
-        // Only emptied directories are left of what was staged.
-        std::fs::remove_dir_all(&stage.swap.staged).ok();
-        replaced.directories.push(stage.swap.old.clone());
-    }
-    Ok(())
-}
-
-/// Puts everything back in the opposite order; the error then says that nothing has changed.
-fn take_back(
-    undo: Undo<'_>,
-    error: Error,
-    plan: &RestorePlan,
-    connection: Option<&Connection>,
-    database: Option<&str>,
-) -> Error {
-    let mut failures = Vec::new();
-    for swapped in undo.files.into_iter().rev() {
-        failures.extend(swapped.reverse().err().map(|error| error.to_string()));
-    }
-    if let Some((connection, renames)) = undo.databases {
-        for (from, to) in renames.iter().rev() {
-            failures.extend(
-                connection
-                    .rename_database(to, from)
-                    .err()
-                    .map(|error| error.to_string()),
-            );
-        }
-    }
-    if failures.is_empty() && error.kind() != ErrorKind::ActionNeeded {
-        clear(plan, connection, database);
-        let hint = error
-            .hint_text()
-            .map_or_else(String::new, |hint| format!("{hint} "));
-        return error
-            .context("the restore failed; everything is as it was before")
-            .with_kind(ErrorKind::RolledBack)
-            .hint(format!(
-                "{hint}Nothing was lost; the restore can be run again."
-            ));
-    }
-    let hint =
-        "Nothing was deleted: the old state is in the places named, and in the safety backup.";
-    error
-        .context(format!(
-            "the restore failed, and putting everything back failed too ({})",
-            failures.join("; ")
-        ))
-        .with_kind(ErrorKind::ActionNeeded)
-        .hint(hint)
-}
-
-/// Removes what was staged. What cannot be removed is in nobody's way.
-fn clear(plan: &RestorePlan, connection: Option<&Connection>, database: Option<&str>) {
-    if let (Some(connection), Some(database)) = (connection, database) {
-        connection.drop_database(database).ok();
-    }
-    for files in &plan.files {
-        if let Some(area) = files
-            .stage
-            .as_ref()
-            .and_then(|stage| stage.swap.staged.parent())
-        {
-            std::fs::remove_dir_all(area).ok();
-        }
-    }
 }

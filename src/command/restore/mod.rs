@@ -1,29 +1,102 @@
 //! Restoring a backup: beside what is live, or in its place.
 
+mod checks;
 mod in_place;
+pub mod journal;
+pub mod recovery;
 mod staging;
+pub mod states;
+mod steps;
+pub mod tripwire;
+pub mod undo;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use chrono::Utc;
 use serde::Serialize;
 
+use super::arrival;
 use super::contents::{file_entries, files_part};
 use super::database::{self, Connection};
+use super::doctor::Check;
 use super::list::BackupSummary;
 use super::surroundings::Surroundings;
+use crate::config::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::ByteString;
 use crate::format::manifest::{DatabasePart, Manifest, Part};
 use crate::instance::Instance;
+use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::reader::Reader;
-use crate::target::database::{DatabasePlan, DatabaseTarget};
+use crate::target::database::{DatabasePlan, DatabaseTarget, Neutralized, neutralize};
 use crate::target::files;
+use crate::tomcat::Application;
 
+pub use super::room::Room;
+pub use checks::Newer;
 pub use in_place::Replaced;
+pub use staging::Stage;
+use tripwire::Tripwire;
+
+/// What a restore in place controls besides database and files.
+#[derive(Clone, Copy)]
+pub struct Control<'a> {
+    /// What runs the web application, where that was found.
+    pub application: Option<&'a dyn Application>,
+    /// How long a database server that has gone away is waited for.
+    pub patience: Duration,
+    /// Where something is to go wrong, in tests.
+    pub tripwire: Option<&'a Tripwire>,
+}
+
+/// A server takes some seconds to come back after one of its processes was killed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Default for Control<'_> {
+    fn default() -> Self {
+        Self {
+            application: None,
+            patience: PATIENCE,
+            tripwire: None,
+        }
+    }
+}
+
+impl<'a> Control<'a> {
+    /// With this application, if there is one.
+    pub fn of<A: Application>(application: Option<&'a A>) -> Self {
+        Self {
+            application: application.map(|application| application as &dyn Application),
+            ..Self::default()
+        }
+    }
+}
+
+/// Reports as another does, and is not asked to stop.
+struct Steady<'a>(&'a dyn Progress);
+
+impl Progress for Steady<'_> {
+    fn stage(&self, name: &str, total_bytes: Option<u64>) {
+        self.0.stage(name, total_bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
+    }
+
+    fn warn(&self, message: &str) {
+        self.0.warn(message);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
 
 /// Where a restore goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +124,8 @@ pub struct RestoreOptions {
     pub only: BTreeSet<Part>,
     /// Of the files only what lies at or below these paths; everything, when empty.
     pub paths: Vec<(Part, ByteString)>,
+    /// Make the copy harmless: nothing runs by itself and nothing is sent.
+    pub neutralize: bool,
 }
 
 /// What a restore would do.
@@ -66,8 +141,17 @@ pub struct RestorePlan {
     pub files: Vec<PlannedFiles>,
     /// What the restore would not bring back, or changes on the way, each with the reason.
     pub notes: Vec<String>,
+    /// What was looked at for a restore in place; a failure stands in its way.
+    pub checks: Vec<Check>,
+    /// The room that it needs, by file system, as far as it can be seen.
+    pub room: Vec<Room>,
+    /// What people have done since the backup, and would lose from what is live.
+    pub newer: Vec<Newer>,
     #[serde(skip)]
     target: Option<(DatabaseTarget, DatabasePlan)>,
+    /// What everything is named after that a restore in place makes.
+    #[serde(skip)]
+    run: String,
 }
 
 /// The database of a plan.
@@ -122,6 +206,8 @@ pub struct Restored {
     pub files_bytes: u64,
     /// What could not be made as it was.
     pub warnings: Vec<String>,
+    /// What was changed to make the copy harmless, if that was asked for.
+    pub neutralized: Option<Neutralized>,
     /// For a restore in place, where the state before it is.
     pub replaced: Option<Replaced>,
 }
@@ -143,24 +229,68 @@ pub fn plan(
     options: &RestoreOptions,
     surroundings: &Surroundings,
 ) -> Result<RestorePlan> {
+    let control = Control::default();
+    plan_replacing(instance, repository, backup, options, surroundings, control)
+}
+
+/// The same for what [`replace`] would do. What stands in the way is among the plan's checks.
+pub fn plan_replacing(
+    instance: Option<&Instance>,
+    repository: &Repository,
+    backup: &Backup,
+    options: &RestoreOptions,
+    surroundings: &Surroundings,
+    control: Control<'_>,
+) -> Result<RestorePlan> {
     let reader = repository.reader()?;
-    Job {
+    let job = Job {
         instance,
         backup,
         options,
         surroundings,
         reader: &reader,
+    };
+    let mut plan = job.plan()?;
+    if plan.in_place {
+        checks::look(&job, control, &mut plan)?;
     }
-    .plan()
+    if let (true, Some(instance)) = (plan.in_place, instance) {
+        plan.notes
+            .extend(arrival::notes(repository, instance, backup)?);
+    }
+    Ok(plan)
 }
 
-/// Restores. Nothing that was there before is deleted, and whatever fails is taken back.
+/// Restores. Nothing that was there before is deleted, and whatever fails is taken back. In place only where
+/// nobody uses the database, because nothing is known of the application; [`replace`] is told.
 pub fn run(
     instance: Option<&Instance>,
     repository: &Repository,
     backup: &Backup,
     options: &RestoreOptions,
     surroundings: &Surroundings,
+    progress: &dyn Progress,
+) -> Result<Restored> {
+    let control = Control::default();
+    replace(
+        instance,
+        repository,
+        backup,
+        options,
+        surroundings,
+        control,
+        progress,
+    )
+}
+
+/// Restores as [`run`] does; in place the application is stopped, started and asked whether it answers.
+pub fn replace(
+    instance: Option<&Instance>,
+    repository: &Repository,
+    backup: &Backup,
+    options: &RestoreOptions,
+    surroundings: &Surroundings,
+    control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let reader = repository.reader()?;
@@ -178,7 +308,7 @@ pub fn run(
             job.beside(&plan, progress)
         }
         Destination::InPlace { safety_backup } => {
-            in_place::run(&job, repository, *safety_backup, progress)
+            in_place::run(&job, repository, *safety_backup, control, progress)
         }
     }
 }
@@ -197,7 +327,15 @@ impl Job<'_> {
             database: None,
             files: Vec::new(),
             notes: Vec::new(),
+            checks: Vec::new(),
+            room: Vec::new(),
+            newer: Vec::new(),
             target: None,
+            run: format!(
+                "restore-{}-{}",
+                Utc::now().format("%Y%m%dT%H%M%SZ"),
+                self.backup.id.short()
+            ),
         };
         if self.manifest().status == crate::format::manifest::Status::Partial {
             plan.notes
@@ -217,6 +355,13 @@ impl Job<'_> {
                 }
                 (Destination::InPlace { .. }, part) => in_place::plan(self, part, &mut plan)?,
             }
+        }
+        if self.options.neutralize && plan.database.is_none() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "no database is restored that could be neutralized",
+            )
+            .hint("Leave --neutralize out, or restore the database too."));
         }
         if plan.database.is_none() && plan.files.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "nothing of the backup would be restored").hint(
@@ -282,7 +427,10 @@ impl Job<'_> {
         database.check()?;
         plan.notes.extend(database.skipped.iter().cloned());
         plan.database = Some(PlannedDatabase {
-            name: replaces.map_or_else(|| name.to_owned(), |live| live.name.clone()),
+            name: match &self.options.destination {
+                Destination::InPlace { .. } => self.instance()?.database.name.clone(),
+                Destination::Beside { .. } => name.to_owned(),
+            },
             server: connection.server(),
             tables: database.tables,
             rows: database.rows,
@@ -342,6 +490,7 @@ impl Job<'_> {
         let Some((target, database)) = &plan.target else {
             return Ok(());
         };
+        restored.warnings.extend(database.skipped.iter().cloned());
         let made = target.run(database, self.database_part()?, self.reader, progress)?;
         let before = &self.database_part()?.db_modified;
         if *before != made.db_modified {
@@ -352,8 +501,30 @@ impl Job<'_> {
             ));
         }
         restored.rows = made.rows;
+        if self.options.neutralize {
+            progress.stage("neutralize", None);
+            let done = self.neutralize(&made.database);
+            // A copy that is not harmless must not be there to be started.
+            restored.neutralized = Some(match done {
+                Ok(done) => done,
+                Err(error) => return Err(target.discard(database, error)),
+            });
+        }
         restored.database = Some(made.database);
         Ok(())
+    }
+
+    fn neutralize(&self, database: &str) -> Result<Neutralized> {
+        let address = self.connection()?.application.with_database(database);
+        neutralize(&mut Session::open(&address)?)
+    }
+
+    /// Who stands here for the owner of a part, where the backup is of another machine.
+    fn heir(&self, planned: &PlannedFiles) -> Option<Owner> {
+        let instance = self.instance?;
+        let replaces = matches!(self.options.destination, Destination::InPlace { .. });
+        (replaces && arrival::is_foreign(instance, self.backup))
+            .then(|| arrival::owner_at(instance, &planned.to))?
     }
 
     fn fill_directory(
@@ -368,6 +539,7 @@ impl Job<'_> {
         let selection = (!planned.paths.is_empty()).then_some(planned.paths.as_slice());
         let options = files::RestoreOptions {
             owner: true,
+            heir: self.heir(planned),
             jobs: self.surroundings.jobs,
         };
         let catalog = || Ok(file_entries(self.reader, part));
@@ -390,6 +562,7 @@ impl Restored {
             files: 0,
             files_bytes: 0,
             warnings: Vec::new(),
+            neutralized: None,
             replaced: None,
         }
     }

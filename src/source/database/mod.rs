@@ -12,7 +12,6 @@ mod sequences;
 mod state;
 mod tables;
 
-use std::io::BufRead;
 use std::path::PathBuf;
 
 pub use openbravo::OpenbravoFacts;
@@ -20,7 +19,6 @@ pub use state::read_state;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::DatabaseState;
-use crate::postgresql::client::stream_error;
 use crate::postgresql::{DatabaseAddress, Programs, Session};
 use ddl::DdlDump;
 use tables::{Locking, SourceSequence, SourceTable};
@@ -169,27 +167,10 @@ impl DatabaseSource {
     pub fn stream_query(
         &mut self,
         query: &str,
-        mut row: impl FnMut(&[u8]) -> Result<()>,
+        row: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         openbravo::as_application(&mut self.leader, |session| {
-            let mut copy = session
-                .client
-                .copy_out(&format!("COPY ({query}) TO STDOUT (ENCODING 'UTF8')"))
-                .map_err(openbravo::query_error)?;
-            let mut line = Vec::new();
-            loop {
-                line.clear();
-                let read = copy.read_until(b'\n', &mut line).map_err(|error| {
-                    stream_error("cannot query the application's tables", error)
-                })?;
-                if read == 0 {
-                    return Ok(());
-                }
-                if line.last() == Some(&b'\n') {
-                    line.pop();
-                }
-                row(&line)?;
-            }
+            session.stream("cannot query the application's tables", query, row)
         })
     }
 }

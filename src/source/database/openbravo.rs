@@ -1,6 +1,6 @@
 //! What Openbravo's own tables and functions tell of the instance, under the snapshot.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::manifest::ModuleVersion;
 use crate::postgresql::Session;
 use crate::postgresql::client::{database_error, get};
@@ -128,9 +128,4 @@ pub(super) fn read_db_modified(session: &mut Session) -> Result<Option<String>> 
         Err(error) if matches!(error.kind(), ErrorKind::Failure | ErrorKind::Denied) => Ok(None),
         other => other,
     }
-}
-
-/// An error for a query of the caller's.
-pub(super) fn query_error(error: postgres::Error) -> Error {
-    database_error("cannot query the application's tables", error)
 }

@@ -12,6 +12,13 @@ use crate::format::file::{FileEntry, Node};
 pub struct PathSet(Vec<u64>);
 
 impl PathSet {
+    /// The set of these paths.
+    pub fn of<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut hashes: Vec<_> = paths.map(path_hash).collect();
+        hashes.sort_unstable();
+        Self(hashes)
+    }
+
     /// Whether there is a file at `path`, relative to the catalog's root.
     pub fn contains(&self, path: &[u8]) -> bool {
         self.0.binary_search(&path_hash(path)).is_ok()

@@ -91,6 +91,11 @@ impl Entry {
         }
     }
 
+    /// Schema and name.
+    pub fn name(&self) -> String {
+        format!("{}.{}", shown(&self.schema), self.tag())
+    }
+
     pub fn set_owner(&mut self, owner: &str) {
         self.owner = Some(owner.as_bytes().to_vec());
     }

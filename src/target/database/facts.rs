@@ -122,6 +122,7 @@ fn granted(names: &BTreeMap<String, bool>) -> BTreeSet<String> {
     granted.map(|(name, _)| name.clone()).collect()
 }
 
-pub(super) fn is_superuser(session: &mut Session) -> Result<bool> {
+/// Whether the session is a superuser's.
+pub fn is_superuser(session: &mut Session) -> Result<bool> {
     Ok(session.value(WHAT, "SHOW is_superuser")?.as_deref() == Some("on"))
 }

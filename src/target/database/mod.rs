@@ -9,19 +9,23 @@ mod ddl;
 mod facts;
 mod judge;
 mod large_objects;
+mod neutralize;
 mod plan;
 mod roles;
 mod rows;
 mod run;
+pub mod standing;
 mod state;
 mod statistics;
 mod table_text;
 
 use std::path::PathBuf;
 
+pub use facts::is_superuser;
+pub use neutralize::{Change, Neutralized, neutralize};
 pub use plan::DatabasePlan;
 pub use run::RestoredDatabase;
-pub use state::apply_state;
+pub use state::{apply_state, carry_over};
 pub use table_text::table_rows;
 
 use crate::chunk::{ChunkReader, ChunkSource};

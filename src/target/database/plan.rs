@@ -37,6 +37,10 @@ pub struct DatabasePlan {
     pub rows: u64,
     /// Bytes of rows and large objects to load.
     pub bytes: u64,
+    /// Foreign keys to create.
+    pub foreign_keys: u64,
+    /// Those of them that the backup's database had not validated either, as `schema.table name`.
+    pub unvalidated_foreign_keys: Vec<String>,
     /// What the system role is needed and used for.
     pub system_role_needed_for: Vec<String>,
     /// What will not be there, each with the reason.
@@ -162,6 +166,7 @@ impl DatabaseTarget {
         };
         take_over(&mut state, &map, &owner);
         let everything = judged.keep.len() == archive.entries.len();
+        let (foreign_keys, unvalidated_foreign_keys) = foreign_keys(&archive, &judged.keep);
         Ok(DatabasePlan {
             database: self.address.database.clone(),
             owner,
@@ -171,6 +176,8 @@ impl DatabaseTarget {
             tables: part.tables,
             rows: part.rows,
             bytes: part.bytes.saturating_sub(contents.archive.len() as u64),
+            foreign_keys,
+            unvalidated_foreign_keys,
             system_role_needed_for: judged.system,
             skipped,
             refused,
@@ -387,6 +394,26 @@ fn state_roles(state: &DatabaseState) -> BTreeSet<String> {
     roles.insert(state.owner.clone());
     roles.extend(state.settings.iter().filter_map(|one| one.role.clone()));
     roles
+}
+
+/// How many foreign keys will be created, and which of them the server will not check.
+fn foreign_keys(archive: &Archive, keep: &[i64]) -> (u64, Vec<String>) {
+    let keep: BTreeSet<_> = keep.iter().collect();
+    let keys: Vec<_> = archive
+        .entries
+        .iter()
+        .filter(|entry| entry.kind() == "FK CONSTRAINT" && keep.contains(&entry.id))
+        .collect();
+    let unvalidated = keys
+        .iter()
+        .filter(|entry| {
+            let definition = entry.definition();
+            let words = definition.trim_end().trim_end_matches(';');
+            words.ends_with(" NOT VALID") || words.ends_with(" NOT ENFORCED")
+        })
+        .map(|entry| entry.name())
+        .collect();
+    (keys.len() as u64, unvalidated)
 }
 
 /// Kinds whose definition has roles in it.

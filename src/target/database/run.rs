@@ -98,6 +98,14 @@ impl DatabaseTarget {
         row.try_get(0).ok()?
     }
 
+    /// Drops the database that a run has made, because of `error`, which is what comes back.
+    pub fn discard(&self, plan: &DatabasePlan, error: Error) -> Error {
+        match self.maintenance(plan.as_system) {
+            Ok(maintenance) => self.leave_nothing(plan, maintenance, error),
+            Err(_) => error,
+        }
+    }
+
     fn leave_nothing(&self, plan: &DatabasePlan, maintenance: Session, error: Error) -> Error {
         // The connection may be what failed.
         drop(maintenance);

@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
+use super::facts::{Facts, is_superuser};
 use super::plan::{DatabasePlan, RoleMap};
 use crate::error::Result;
 use crate::format::database::{DatabaseState, Grant, Setting};
 use crate::postgresql::Session;
 use crate::postgresql::quote::{literal, name};
+use crate::source::database::read_state;
 
 /// Stands on a database that a restore has not completed, so that an administrator knows what it is.
 const UNFINISHED: &str = "obbackup: a restore into this database is not complete";
@@ -81,6 +83,32 @@ pub fn apply_state(
         as_system,
         &RoleMap::default(),
     )
+}
+
+/// Gives the database `to` what `from` has of the same, and takes away what only `to` has. What nobody but a
+/// superuser can set is left as it is where the session is not one.
+pub fn carry_over(session: &mut Session, from: &str, to: &str) -> Result<()> {
+    let what = "cannot carry the state of the database over";
+    let mut state = read_state(&mut session.client, session.version, from)?;
+    let present = read_state(&mut session.client, session.version, to)?;
+    let as_system = is_superuser(session)?;
+    let me = session
+        .value(what, "SELECT current_user::text")?
+        .unwrap_or_default();
+    if !as_system {
+        Facts::take_closed(session, &mut state, |role| role == me)?;
+    }
+    session.run(what, &format!("ALTER DATABASE {} RESET ALL", name(to)))?;
+    let roles = present.settings.iter().filter_map(|set| set.role.as_ref());
+    for role in roles.filter(|role| as_system || **role == me) {
+        let sql = format!(
+            "ALTER ROLE {} IN DATABASE {} RESET ALL",
+            name(role),
+            name(to)
+        );
+        session.run(what, &sql)?;
+    }
+    apply_state(session, to, &present.owner, &state, as_system)
 }
 
 fn apply_mapped(

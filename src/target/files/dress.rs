@@ -7,24 +7,49 @@ use std::sync::Mutex;
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::{Errno, Result as OsResult};
 
-use super::lock;
+use super::{RestoreOptions, lock};
+use crate::config::Owner;
 use crate::format::file::{FileEntry, Time};
 use crate::tree::{Names, write_attribute};
 
 const SET_IDS: u32 = 0o6000;
+/// The number that no user and no group has.
+const NOBODY: u32 = u32::MAX;
+
+/// Who stands on this machine for the owner of the tree.
+#[derive(Debug)]
+struct Heir {
+    owner: Owner,
+    of: (u32, Option<String>),
+    of_group: (u32, Option<String>),
+}
+
+/// Whether `name` and `number` are those of the root's owner; names tell whom a number meant on the machine of the
+/// backup.
+fn is_of_root(root: &(u32, Option<String>), name: Option<&str>, number: u32) -> bool {
+    root.0 == number && root.1.as_deref() == name
+}
 
 /// Gives what was made its looks. What the system does not let the running user do is counted.
 #[derive(Debug)]
 pub(super) struct Dresser {
     owner: bool,
+    heir: Option<Heir>,
     names: Mutex<Names>,
     trouble: Mutex<BTreeMap<String, (u64, String)>>,
 }
 
 impl Dresser {
-    pub(super) fn new(owner: bool) -> Self {
+    /// `root` is the first entry of the catalog.
+    pub(super) fn new(options: RestoreOptions, root: Option<FileEntry>) -> Self {
+        let heir = options.heir.zip(root).map(|(heir, root)| Heir {
+            owner: heir,
+            of: (root.uid, root.user),
+            of_group: (root.gid, root.group),
+        });
         Self {
-            owner,
+            owner: options.owner,
+            heir,
             names: Mutex::default(),
             trouble: Mutex::default(),
         }
@@ -80,8 +105,19 @@ impl Dresser {
 
     fn owner_here(&self, entry: &FileEntry) -> (Uid, Gid) {
         let mut names = lock(&self.names);
-        let uid = names.uid(entry.user.as_deref(), entry.uid);
-        let gid = names.gid(entry.group.as_deref(), entry.gid);
+        let (user, group) = (entry.user.as_deref(), entry.group.as_deref());
+        let mut uid = names.uid(user, entry.uid);
+        let mut gid = names.gid(group, entry.gid);
+        if let Some(heir) = &self.heir {
+            let unknown = names.uid(user, NOBODY) == NOBODY;
+            if entry.uid != 0 && (unknown || is_of_root(&heir.of, user, entry.uid)) {
+                uid = heir.owner.uid;
+            }
+            let unknown = names.gid(group, NOBODY) == NOBODY;
+            if entry.gid != 0 && (unknown || is_of_root(&heir.of_group, group, entry.gid)) {
+                gid = heir.owner.gid;
+            }
+        }
         (Uid::from_raw(uid), Gid::from_raw(gid))
     }
 

@@ -20,6 +20,7 @@ pub use cat::cat;
 pub use compare::{CompareOptions, compare};
 
 use crate::chunk::ChunkSource;
+use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::bytes::ByteString;
 use crate::format::file::{FileEntry, Node};
@@ -37,6 +38,8 @@ pub struct RestoreOptions {
     /// Owners are set, by name where the name is known here, else by number; what the running user may
     /// not set is a warning. Without, everything belongs to the running user.
     pub owner: bool,
+    /// On another machine: who gets what belonged to the owner of the tree's root, and to whom nobody knows here.
+    pub heir: Option<Owner>,
     /// Threads that decode and write.
     pub jobs: usize,
 }
@@ -45,6 +48,7 @@ impl Default for RestoreOptions {
     fn default() -> Self {
         Self {
             owner: true,
+            heir: None,
             jobs: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         }
     }
@@ -94,7 +98,7 @@ where
     let catalog = || catalog().map(ordered);
     let selection = Selection::new(selection, catalog)?;
     let tree = prepare(root)?;
-    let dresser = Dresser::new(options.owner);
+    let dresser = Dresser::new(options, catalog()?.next().transpose()?);
     let mut restored = write_tree(
         source, catalog, &tree, &selection, options, &dresser, progress,
     )?;

@@ -24,7 +24,7 @@ pub fn create(server: &Config, database: &str, orders: u32) {
     let mut system = connect(server, "postgres", None);
     let role = format!(
         "DO $$ BEGIN CREATE ROLE {APPLICATION} LOGIN CREATEDB CREATEROLE PASSWORD '{APPLICATION}'; \
-         EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
     );
     system.batch_execute(&role).unwrap();
     let create = format!(

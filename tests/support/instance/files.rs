@@ -91,13 +91,16 @@ impl Tree {
                 8_000,
             );
         }
-        let core = "<data>\n<!--0--><AD_MODULE>\n<!--0-->  <AD_MODULE_ID><![CDATA[0]]></AD_MODULE_ID>\n\
-            <!--0-->  <NAME><![CDATA[Core]]></NAME>\n<!--0-->  <VERSION><![CDATA[3.0.244900]]></VERSION>\n\
-            <!--0--></AD_MODULE>\n</data>\n";
-        self.text(
-            &root.join("src-db/database/sourcedata/AD_MODULE.xml"),
-            core.as_bytes(),
-        );
+        let dictionary = "src-db/database/sourcedata/AD_MODULE.xml";
+        let core = module("0", "Core", "3.0.244900", "org.openbravo");
+        self.text(&root.join(dictionary), core.as_bytes());
+        // The modules that the database knows.
+        for n in 1..=30 {
+            let (name, package) = (format!("Module {n}"), format!("com.example.module{n}"));
+            let text = module(&n.to_string(), &name, &format!("1.{n}.0"), &package);
+            let path = root.join("modules").join(package).join(dictionary);
+            self.text(&path, text.as_bytes());
+        }
         // A few large files of the dictionary and the sample data.
         for n in 0..share(1).max(2) {
             self.rows(
@@ -246,6 +249,20 @@ impl Tree {
         self.written += 1;
         set_time(&file, self.written);
     }
+}
+
+/// What sources say of a module.
+fn module(id: &str, name: &str, version: &str, package: &str) -> String {
+    let column = |column: &str, value: &str| {
+        format!("<!--{id}-->  <{column}><![CDATA[{value}]]></{column}>\n")
+    };
+    format!(
+        "<?xml version='1.0' encoding='UTF-8'?>\n<data>\n<!--{id}--><AD_MODULE>\n{}{}{}{}<!--{id}--></AD_MODULE>\n</data>\n",
+        column("AD_MODULE_ID", id),
+        column("NAME", name),
+        column("VERSION", version),
+        column("JAVAPACKAGE", package),
+    )
 }
 
 fn set_time(file: &File, number: u64) {

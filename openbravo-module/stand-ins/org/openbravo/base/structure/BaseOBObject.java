@@ -1,0 +1,4 @@
+package org.openbravo.base.structure;
+
+public class BaseOBObject {
+}

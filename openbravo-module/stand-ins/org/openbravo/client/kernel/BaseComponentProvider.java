@@ -1,0 +1,7 @@
+package org.openbravo.client.kernel;
+
+public abstract class BaseComponentProvider implements ComponentProvider {
+  protected ComponentResource createStaticResource(String path, boolean includeAlsoInClassicMode) {
+    return new ComponentResource();
+  }
+}

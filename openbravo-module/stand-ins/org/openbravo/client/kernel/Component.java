@@ -1,0 +1,4 @@
+package org.openbravo.client.kernel;
+
+public interface Component {
+}

@@ -1,0 +1,5 @@
+package org.openbravo.client.kernel;
+
+public interface KernelConstants {
+  String HTTP_REQUEST = "_httpRequest";
+}

@@ -1,0 +1,6 @@
+package org.openbravo.model.ad.system;
+
+import org.openbravo.base.structure.BaseOBObject;
+
+public class Client extends BaseOBObject {
+}

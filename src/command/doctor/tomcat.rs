@@ -1,0 +1,26 @@
+//! Whether a restore in place could stop, start and ask the web application's server.
+
+use super::{Check, Examined};
+
+/// Everything that it needs of Tomcat.
+pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
+    let tomcat = match &examined.tomcat {
+        Ok(Some(tomcat)) => tomcat,
+        Ok(None) => {
+            let found = "none was found; a restore in place cannot stop and start it";
+            return vec![
+                Check::warning("tomcat", found)
+                    .remedy("Set `base`, or `stop` and `start`, under [tomcat] in obbackup.toml."),
+            ];
+        }
+        Err(error) => return vec![Check::failed("tomcat", error)],
+    };
+    let findings = tomcat.examine().into_iter();
+    findings
+        .map(|finding| match finding.result {
+            Ok(found) => Check::ok(finding.name, found),
+            Err(error) if finding.is_needed => Check::failed(finding.name, &error),
+            Err(error) => Check::failed(finding.name, &error).tolerated(),
+        })
+        .collect()
+}

@@ -1,0 +1,543 @@
+//! The swap itself: forward to the new state, or back to the one before, from wherever it stands.
+//!
+//! Forward: stop the application; close both databases and end their sessions; carry the database-level
+//! state over; rename the live database, then the new one; exchange the files entry by entry; open the
+//! database; start the application; ask it whether it answers. Then the new state is the instance's.
+//! Backward is the same in the opposite order. Each step looks at how things are and does what is missing,
+//! so both can begin anywhere, also where a crash or the other direction broke off.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::journal::{Journal, Outcome, Purpose, Record};
+use super::staging::{self, Stage};
+use super::{Control, Steady, states};
+use crate::command::database::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::postgresql::Session;
+use crate::progress::Progress;
+use crate::target::database::{carry_over, standing};
+use crate::target::swap::{Entry, Leg};
+use crate::tomcat::Application;
+
+/// A swap at work.
+pub(super) struct Steps<'a> {
+    pub(super) journal: Journal,
+    /// Where the databases are, unless they are left out.
+    pub(super) connection: Option<&'a Connection>,
+    pub(super) control: Control<'a>,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// What was found out when live things were about to change.
+#[derive(Clone, Copy)]
+struct Before {
+    live_database: Option<u32>,
+    live_is_open: bool,
+    new_database: Option<u32>,
+    application_ran: bool,
+}
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A database by its number, for the errors of what happens to it.
+type Number = Option<u32>;
+
+impl Steps<'_> {
+    /// Writes down how things are just before they change.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        let mut record = Record::Swapping {
+            live_database: None,
+            live_is_open: true,
+            new_database: None,
+            application_ran: self.application_runs()?,
+        };
+        if let (
+            Some(names),
+            Record::Swapping {
+                live_database,
+                live_is_open,
+                new_database,
+                ..
+            },
+        ) = (&self.journal.header()?.database, &mut record)
+        {
+            let mut session = self.session()?;
+            if let Some(live) = standing::find(&mut session, &names.live)? {
+                (*live_database, *live_is_open) = (Some(live.oid), live.is_open);
+            }
+            let new = standing::find(&mut session, &names.new)?;
+            *new_database = Some(new.map(|new| new.oid).ok_or_else(|| absent(&names.new))?);
+        }
+        self.record(record)
+    }
+
+    /// To the end, or as far as it goes.
+    pub(super) fn forward(&mut self) -> Result<()> {
+        if !self.journal.has(&Record::Committed) {
+            if !self.journal.has(&Record::Starting) {
+                self.exchange()?;
+                self.record(Record::Starting)?;
+            }
+            self.start()?;
+            self.probe()?;
+            self.record(Record::Committed)?;
+        }
+        // From here on there is no way back, only things to tidy, which the next run can do as well.
+        if let Err(error) = self.finish() {
+            self.progress.warn(&format!(
+                "the new state is live, but the restore could not tidy up: {error}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self) -> Result<()> {
+        let before = self.before()?;
+        self.stop()?;
+        self.progress.stage("swap", None);
+        self.close(before.live_database)?;
+        self.close(before.new_database)?;
+        if let Some(names) = self.journal.header()?.database.clone() {
+            if self.is_called(before.live_database, &names.live)? {
+                self.effect("carry over", |steps| {
+                    steps.ask(|session| carry_over(session, &names.live, &names.new))
+                })?;
+                self.rename(before.live_database, &names.old)?;
+            }
+            self.rename(before.new_database, &names.live)?;
+        }
+        self.survey()?;
+        let stages = self.journal.header()?.files.clone();
+        let exchanges = self.journal.exchanges().to_vec();
+        for (stage, exchange) in stages.iter().zip(&exchanges) {
+            self.effect("prepare", |_| stage.areas.prepare(exchange))?;
+            for entry in &exchange.entries {
+                self.move_entry(stage, entry, true)?;
+            }
+            self.effect("dress", |_| stage.areas.dress(exchange))?;
+        }
+        self.open(before.new_database)
+    }
+
+    /// After the new state is the instance's: what nobody needs any more goes.
+    fn finish(&mut self) -> Result<()> {
+        let before = self.before()?;
+        if before.live_is_open {
+            self.open(before.live_database)?;
+        }
+        let header = self.journal.header()?.clone();
+        for stage in &header.files {
+            self.effect("tidy", |_| match header.purpose {
+                // What is left there is in the backup, and has no place here.
+                Purpose::Restore { .. } => stage.remove_staged(),
+                // The only copy of it, should there be anything.
+                Purpose::Undo { .. } => {
+                    staging::remove_empty(&stage.areas.staged);
+                    Ok(())
+                }
+            })?;
+        }
+        if let Some(undone) = self.undone()? {
+            self.effect("forget", |_| states::forget(&undone))?;
+        }
+        self.end(Outcome::Done)
+    }
+
+    /// Puts everything back and says how that went: an error of kind `RolledBack` where all is as it was,
+    /// of `ActionNeeded` where it is not.
+    pub(super) fn backward(self, error: &Error) -> Error {
+        let hint = error.hint_text().map(|hint| format!("{hint} "));
+        let hint = hint.unwrap_or_default();
+        // Whoever asked to stop wants things put back, not left half-way.
+        let steady = Steady(self.progress);
+        let mut back = Steps {
+            journal: self.journal,
+            connection: self.connection,
+            control: self.control,
+            progress: &steady,
+        };
+        let put_back = back.put_back(&error.message());
+        match put_back {
+            Ok(None) => error
+                .duplicate()
+                .context("the restore failed; everything is as it was before")
+                .with_kind(ErrorKind::RolledBack)
+                .hint(format!("{hint}Nothing was lost; the restore can be run again.")),
+            Ok(Some(application)) => error
+                .duplicate()
+                .context(format!(
+                    "the restore failed; database and files are as they were before, but the application \
+                     does not run as it did ({application})"
+                ))
+                .with_kind(ErrorKind::ActionNeeded)
+                .hint(format!(
+                    "{}Start it by hand, and see its log. Nothing was lost.",
+                    application
+                        .hint_text()
+                        .map(|hint| format!("{hint} "))
+                        .unwrap_or_default()
+                )),
+            Err(second) => stuck(error, &second, &back.describe()),
+        }
+    }
+
+    /// The state before is live again. `Some` error where only the application does not come up.
+    fn put_back(&mut self, because: &str) -> Result<Option<Error>> {
+        if self.journal.reversing().is_none() {
+            // Where this cannot be written, what follows is right all the same: after a crash the next run
+            // would go forward again from there.
+            let because = because.to_owned();
+            self.record(Record::Reversing { because }).ok();
+        }
+        let before = self.before()?;
+        let names = self.journal.header()?.database.clone();
+        let started = self.journal.has(&Record::Starting);
+        if started || self.has_begun()? {
+            self.stop()?;
+        }
+        self.progress.stage("putting back", None);
+        if let Some(names) = &names
+            && self.is_called(before.new_database, &names.live)?
+        {
+            self.close(before.new_database)?;
+        }
+        let stages = self.journal.header()?.files.clone();
+        let exchanges = self.journal.exchanges().to_vec();
+        for (stage, exchange) in stages.iter().zip(&exchanges).rev() {
+            for entry in exchange.entries.iter().rev() {
+                self.move_entry(stage, entry, false)?;
+            }
+            self.effect("undress", |_| stage.areas.undress(exchange))?;
+        }
+        if let Some(names) = &names {
+            self.rename(before.new_database, &names.new)?;
+            self.rename(before.live_database, &names.live)?;
+        }
+        if before.live_is_open {
+            self.open(before.live_database)?;
+        }
+        let came_up = if before.application_ran {
+            self.start().and_then(|()| self.probe())
+        } else {
+            Ok(())
+        };
+        let undoes = matches!(self.journal.header()?.purpose, Purpose::Undo { .. });
+        if undoes {
+            self.open(before.new_database)?;
+        }
+        if !undoes && !started {
+            self.clear()?;
+        }
+        self.end(Outcome::PutBack {
+            because: self.journal.reversing().unwrap_or(because).to_owned(),
+            kept: started,
+        })?;
+        Ok(came_up.err())
+    }
+
+    /// Takes away what was staged; nothing live has been touched, or all of it is back.
+    pub(super) fn clear(&mut self) -> Result<()> {
+        let header = self.journal.header()?.clone();
+        if matches!(header.purpose, Purpose::Undo { .. }) {
+            return Ok(());
+        }
+        if let Some(names) = &header.database {
+            self.effect("drop", |steps| {
+                steps.ask(|session| standing::drop(session, &names.new))
+            })?;
+        }
+        for stage in &header.files {
+            self.effect("remove staged", |_| stage.remove_staged())?;
+        }
+        Ok(())
+    }
+
+    /// The last record.
+    pub(super) fn end(&mut self, outcome: Outcome) -> Result<()> {
+        let at = Utc::now();
+        self.record(Record::Finished { outcome, at })
+    }
+
+    /// Whether anything live was replaced: from then on the way forward is as short as the way back.
+    pub(super) fn has_begun(&self) -> Result<bool> {
+        let Ok(before) = self.before() else {
+            return Ok(false);
+        };
+        let header = self.journal.header()?;
+        if let Some(names) = &header.database {
+            let renamed = match before.live_database {
+                Some(_) => !self.is_called(before.live_database, &names.live)?,
+                None => self.is_called(before.new_database, &names.live)?,
+            };
+            if renamed {
+                return Ok(true);
+            }
+        }
+        Ok(header
+            .files
+            .iter()
+            .zip(self.journal.exchanges())
+            .any(|(stage, exchange)| {
+                let mut entries = exchange.entries.iter();
+                entries.any(|entry| stage.areas.has_begun(entry))
+            }))
+    }
+
+    fn before(&self) -> Result<Before> {
+        self.journal
+            .records()
+            .iter()
+            .find_map(|record| match record {
+                Record::Swapping {
+                    live_database,
+                    live_is_open,
+                    new_database,
+                    application_ran,
+                } => Some(Before {
+                    live_database: *live_database,
+                    live_is_open: *live_is_open,
+                    new_database: *new_database,
+                    application_ran: *application_ran,
+                }),
+                _ => None,
+            })
+            .ok_or_else(|| Error::new(ErrorKind::Failure, "the swap has not begun"))
+    }
+
+    /// The directory of the run that this one undoes.
+    fn undone(&self) -> Result<Option<PathBuf>> {
+        Ok(match &self.journal.header()?.purpose {
+            Purpose::Undo { of } => Some(self.journal.directory().with_file_name(of)),
+            Purpose::Restore { .. } => None,
+        })
+    }
+
+    fn survey(&mut self) -> Result<()> {
+        if !self.journal.exchanges().is_empty() {
+            return Ok(());
+        }
+        let stages = self.journal.header()?.files.clone();
+        let found = stages.iter().map(Stage::survey);
+        let mut exchanges = found.collect::<Result<Vec<_>>>()?;
+        if exchanges.is_empty() {
+            return Ok(());
+        }
+        if let Some(undone) = self.undone()? {
+            // The directories in which old entries are kept do not look as those did that they come from.
+            let before = Journal::open(&undone)?;
+            for (exchange, of) in exchanges.iter_mut().zip(before.exchanges()) {
+                exchange.take_looks_before(of);
+            }
+        }
+        self.record(Record::Surveyed { exchanges })
+    }
+
+    fn move_entry(&mut self, stage: &Stage, entry: &Entry, forward: bool) -> Result<()> {
+        let copied = self.journal.copied(stage.part, &entry.path);
+        let (what, tripwire) = (entry.path.to_string(), self.control.tripwire);
+        let journal = &mut self.journal;
+        let mut before_copy = |leg: Leg| {
+            journal.append(Record::Copying {
+                part: stage.part,
+                path: entry.path.clone(),
+                leg,
+            })
+        };
+        let mut go = || {
+            if forward {
+                stage.areas.advance(entry, copied, &mut before_copy)
+            } else {
+                stage.areas.retreat(entry, copied, &mut before_copy)
+            }
+        };
+        match tripwire {
+            Some(tripwire) => tripwire.around(&what, go),
+            None => go(),
+        }
+    }
+
+    fn stop(&self) -> Result<()> {
+        match self.control.application {
+            Some(application) if application.is_running()? => {
+                self.effect("stop", |steps| application.stop(steps.progress))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&self) -> Result<()> {
+        match self.control.application {
+            Some(application) if !application.is_running()? => {
+                self.effect("start", |steps| application.start(steps.progress))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn probe(&self) -> Result<()> {
+        let Some(application) = self.control.application else {
+            return Ok(());
+        };
+        self.effect("probe", |steps| application.probe(steps.progress))
+    }
+
+    fn application_runs(&self) -> Result<bool> {
+        let application = self.control.application;
+        application.map_or(Ok(false), Application::is_running)
+    }
+
+    /// Asks the server, also one that restarts meanwhile: whatever is asked can be asked twice.
+    fn ask<T>(&self, work: impl Fn(&mut Session) -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + self.control.patience;
+        loop {
+            match self.session().and_then(|mut session| work(&mut session)) {
+                Err(error)
+                    if error.kind() == ErrorKind::Unreachable && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn session(&self) -> Result<Session> {
+        self.connection
+            .ok_or_else(|| Error::new(ErrorKind::Failure, "no database is part of this"))?
+            .administrator()
+    }
+
+    fn is_called(&self, number: Number, name: &str) -> Result<bool> {
+        let Some(oid) = number else { return Ok(false) };
+        let found = self.ask(|session| standing::find_number(session, oid))?;
+        Ok(found.is_some_and(|found| found.name == name))
+    }
+
+    /// Under whatever name it has now, nobody is and gets connected to it.
+    fn close(&self, number: Number) -> Result<()> {
+        self.with(number, "close", |session, found| {
+            standing::set_open(session, &found.name, false)?;
+            standing::end_sessions(session, &found.name)
+        })
+    }
+
+    fn open(&self, number: Number) -> Result<()> {
+        self.with(number, "open", |session, found| {
+            standing::set_open(session, &found.name, true)
+        })
+    }
+
+    fn rename(&self, number: Number, to: &str) -> Result<()> {
+        self.with(number, "rename", |session, found| {
+            if found.name == to {
+                return Ok(());
+            }
+            standing::end_sessions(session, &found.name)?;
+            standing::rename(session, &found.name, to)
+        })
+    }
+
+    fn with(
+        &self,
+        number: Number,
+        what: &str,
+        work: impl Fn(&mut Session, &standing::Standing) -> Result<()>,
+    ) -> Result<()> {
+        let Some(oid) = number else { return Ok(()) };
+        self.effect(what, |steps| {
+            steps.ask(|session| {
+                let found = standing::find_number(session, oid)?
+                    .ok_or_else(|| absent(&format!("number {oid}")))?;
+                work(session, &found)
+            })
+        })
+    }
+
+    fn record(&mut self, record: Record) -> Result<()> {
+        match self.control.tripwire {
+            Some(tripwire) => tripwire.around("record", || self.journal.append(record)),
+            None => self.journal.append(record),
+        }
+    }
+
+    fn effect(&self, what: &str, run: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        match self.control.tripwire {
+            Some(tripwire) => tripwire.around(what, || run(self)),
+            None => run(self),
+        }
+    }
+
+    /// Where everything is, for somebody who has to put it in order by hand.
+    fn describe(&self) -> String {
+        let mut lines = Vec::new();
+        let (Ok(header), Ok(before)) = (self.journal.header(), self.before()) else {
+            return String::new();
+        };
+        if let Some(names) = &header.database {
+            for (number, should) in [
+                (before.live_database, &names.live),
+                (before.new_database, &names.new),
+            ] {
+                let Some(oid) = number else { continue };
+                let found = self
+                    .session()
+                    .and_then(|mut session| standing::find_number(&mut session, oid));
+                lines.push(match found {
+                    Ok(Some(found)) if found.name == *should => {
+                        format!("database `{should}` has its own name")
+                    }
+                    Ok(Some(found)) => format!(
+                        "database `{}` should be `{should}`: ALTER DATABASE \"{}\" RENAME TO \"{should}\"",
+                        found.name, found.name
+                    ),
+                    Ok(None) => format!("database `{should}` is not there"),
+                    Err(error) => format!("how database `{should}` is called is unknown: {error}"),
+                });
+            }
+        }
+        for (stage, exchange) in header.files.iter().zip(self.journal.exchanges()) {
+            let away = |entry: &&Entry| stage.areas.has_begun(entry);
+            let count = exchange.entries.iter().filter(away).count();
+            if count == 0 {
+                lines.push(format!("{}: as before", stage.part));
+            } else {
+                lines.push(format!(
+                    "{}: {count} of {} entries of `{}` are still in `{}`",
+                    stage.part,
+                    exchange.entries.len(),
+                    show(&stage.areas.root),
+                    show(&stage.areas.old)
+                ));
+            }
+        }
+        lines.join("; ")
+    }
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn absent(what: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("database {what} is gone"))
+        .hint("Somebody dropped it meanwhile: see the server's log.")
+}
+
+/// Neither forward nor back.
+fn stuck(error: &Error, second: &Error, where_things_are: &str) -> Error {
+    let mut text = format!("{error}; and putting everything back failed too: {second}");
+    if !where_things_are.is_empty() {
+        text = format!("{text}. Now: {where_things_are}");
+    }
+    Error::new(ErrorKind::ActionNeeded, format!("the restore failed: {text}")).hint(format!(
+        "{}Nothing was deleted. Correct the cause, then run `obbackup doctor`: any command of obbackup goes on \
+         putting back from here.",
+        second
+            .hint_text()
+            .map(|hint| format!("{hint} "))
+            .unwrap_or_default()
+    ))
+}

@@ -1,0 +1,159 @@
+//! A job writes what happens to it, where others find it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::format::id::Digest256;
+use crate::progress::{Recorded, Silent};
+
+fn place(directory: &std::path::Path) -> Place {
+    Place::at(directory, crate::config::Owner::of(directory).unwrap())
+}
+
+pub(crate) fn about() -> About {
+    About {
+        instance: "openbravo".to_owned(),
+        backup: Some(Digest256::of(b"backup")),
+        label: Some("before <the> change".to_owned()),
+        taken_at: Utc::now(),
+        verb: Verb::Restore,
+    }
+}
+
+fn wait(what: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !what() {
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_is_reported_is_seen_by_others_and_passed_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path());
+    let id = Place::new_id().unwrap();
+    let files = place.status_files(None);
+    let draw = |status: &Status| Drawn {
+        page: format!("page {}", status.percent),
+        state: format!("{:?}", status.stage),
+    };
+    let job = Job::begin(&place, &id, about(), Some((files.clone(), Arc::new(draw)))).unwrap();
+    assert!(place.is_busy().unwrap());
+    let first = place.last().unwrap().unwrap();
+    assert_eq!(
+        (first.job.as_str(), first.stage),
+        (id.as_str(), Stage::Planning)
+    );
+    let error = Job::begin(&place, "x", about(), None).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+
+    let inner = Recorded::default();
+    let watched = job.watch(&inner);
+    watched.stage("staging", Some(1000));
+    watched.stage("database", Some(600));
+    watched.advance(500);
+    watched.warn("odd");
+    wait(|| job.board().status().done_bytes == 500);
+    let status = job.board().status();
+    assert_eq!(status.stage, Stage::Staging);
+    assert_eq!(status.activity.as_deref(), Some("database"));
+    assert_eq!(status.percent, 55);
+    assert_eq!(status.warnings, ["odd"]);
+    assert_eq!(inner.stages(), ["staging", "database"]);
+    assert_eq!(inner.done_bytes(), 500);
+    wait(|| std::fs::read_to_string(&files.page).unwrap() == "page 55");
+    assert_eq!(std::fs::read_to_string(&files.state).unwrap(), "Staging");
+    assert_eq!(
+        files.page.metadata().unwrap().permissions().mode() & 0o777,
+        0o644
+    );
+
+    job.finish(Outcome::restored(&about())).unwrap();
+    assert!(!place.is_busy().unwrap());
+    let last = place.last().unwrap().unwrap();
+    assert_eq!(last.outcome.unwrap().verdict, Verdict::Restored);
+    assert_eq!((last.stage, last.percent), (Stage::Done, 100));
+    assert!(last.finished_at.is_some());
+    let status = place.status_path(&id);
+    for path in [
+        status.clone(),
+        place.log_path(&id),
+        status.with_file_name("token"),
+    ] {
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let log = std::fs::read_to_string(place.log_path(&id)).unwrap();
+    assert!(
+        log.contains("database") && log.contains("warning: odd"),
+        "{log}"
+    );
+    assert!(!log.contains(place.token(&id).unwrap().expose()));
+}
+
+#[test]
+fn one_that_is_put_back_says_at_which_stage_and_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path());
+    let job = Job::begin(&place, "1", about(), None).unwrap();
+    let watched = job.watch(&Silent);
+    watched.stage(crate::tomcat::PROBING, None);
+    job.trouble(&Error::new(ErrorKind::Failure, "it answers 500"));
+    watched.stage("putting back", None);
+    let error = Error::new(ErrorKind::RolledBack, "put back").hint("Again.");
+    job.finish(Outcome::failed(&error)).unwrap();
+    let last = place.last().unwrap().unwrap();
+    let expected = PutBack {
+        at: Stage::Probing,
+        because: "it answers 500".to_owned(),
+    };
+    assert_eq!(last.put_back, Some(expected));
+    let outcome = last.outcome.unwrap();
+    assert_eq!((outcome.verdict, outcome.exit_code), (Verdict::PutBack, 16));
+    assert_eq!(outcome.hint.as_deref(), Some("Again."));
+}
+
+#[test]
+fn one_whose_process_is_gone_does_not_look_as_if_it_ran() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path());
+    let job = Job::begin(&place, "1", about(), None).unwrap();
+    let path = place.status_path("1");
+    let running = std::fs::read(&path).unwrap();
+    job.finish(Outcome::restored(&about())).unwrap();
+    // As the file is after a kill: the lock is free, and nobody wrote an end.
+    std::fs::write(&path, running).unwrap();
+    let status = place.last().unwrap().unwrap();
+    assert_eq!(status.outcome.unwrap().exit_code, 17);
+    let settled = Outcome::recovered(Verdict::PutBack, "put back");
+    place.settle(settled.clone()).unwrap();
+    assert_eq!(
+        place.last().unwrap().unwrap().outcome,
+        Some(settled.clone())
+    );
+    place.settle(Outcome::restored(&about())).unwrap();
+    assert_eq!(place.last().unwrap().unwrap().outcome, Some(settled));
+}
+
+#[test]
+fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path());
+    for number in 10..35 {
+        let job = Job::begin(&place, &number.to_string(), about(), None).unwrap();
+        job.watch(&Silent).stage(crate::tomcat::PROBING, None);
+        let outcome = if number == 34 {
+            Outcome::failed(&Error::new(ErrorKind::Denied, "no"))
+        } else {
+            Outcome::restored(&about())
+        };
+        job.finish(outcome).unwrap();
+    }
+    assert!(place.status("14").unwrap().is_none());
+    assert!(place.status("15").unwrap().is_some());
+    let timings = place.earlier_timings("99");
+    assert!(timings.iter().any(|timing| timing.stage == Stage::Probing));
+}

@@ -1,0 +1,86 @@
+//! An application whose place the page takes while it is down.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Server, Site};
+use crate::error::Result;
+use crate::job::Job;
+use crate::progress::Progress;
+use crate::tomcat::Application;
+
+/// Passes everything on to the application; between its end and its start the page answers on its ports.
+pub struct StandIn<'a> {
+    application: &'a dyn Application,
+    job: &'a Job,
+    site: Arc<Site>,
+    addresses: Vec<SocketAddr>,
+    server: Mutex<Option<Server>>,
+}
+
+impl<'a> StandIn<'a> {
+    /// The page of `job` is served at `addresses`; nowhere, where there are none.
+    pub fn new(
+        application: &'a dyn Application,
+        job: &'a Job,
+        site: Arc<Site>,
+        addresses: Vec<SocketAddr>,
+    ) -> Self {
+        Self {
+            application,
+            job,
+            site,
+            addresses,
+            server: Mutex::new(None),
+        }
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Application for StandIn<'_> {
+    fn name(&self) -> String {
+        self.application.name()
+    }
+
+    fn is_running(&self) -> Result<bool> {
+        // The page on its port is not the application.
+        if self.server().is_some() {
+            return Ok(false);
+        }
+        self.application.is_running()
+    }
+
+    fn stop(&self, progress: &dyn Progress) -> Result<()> {
+        let mut server = self.server();
+        if server.is_some() {
+            return Ok(());
+        }
+        self.application.stop(progress)?;
+        if !self.addresses.is_empty() {
+            // People would see nothing; no reason to keep them waiting longer.
+            match Server::start(&self.addresses, Arc::clone(&self.site)) {
+                Ok(started) => *server = Some(started),
+                Err(error) => progress.warn(&error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, progress: &dyn Progress) -> Result<()> {
+        if let Some(server) = self.server().take() {
+            server.stop();
+        }
+        self.application
+            .start(progress)
+            .inspect_err(|error| self.job.trouble(error))
+    }
+
+    fn probe(&self, progress: &dyn Progress) -> Result<()> {
+        self.application
+            .probe(progress)
+            .inspect_err(|error| self.job.trouble(error))
+    }
+}

@@ -1,0 +1,178 @@
+//! Databases among each other: which there are under which names, who may connect, and changing their names.
+//!
+//! Everything here is asked of a session in another database, and waits until it is done: a statement that
+//! is refused because somebody is still connected is tried again.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::postgresql::Session;
+use crate::postgresql::client::{database_error, get};
+use crate::postgresql::quote::name;
+
+/// How long others are given to be gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A database as the server lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its number, which stays when its name changes.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether it takes connections.
+    pub is_open: bool,
+}
+
+/// The database of this name.
+pub fn find(session: &mut Session, database: &str) -> Result<Option<Standing>> {
+    standing(session, "datname = $1", &database)
+}
+
+/// The database with this number, whatever it is called.
+pub fn find_number(session: &mut Session, oid: u32) -> Result<Option<Standing>> {
+    standing(session, "oid = $1", &oid)
+}
+
+fn standing(
+    session: &mut Session,
+    condition: &str,
+    value: &(dyn postgres::types::ToSql + Sync),
+) -> Result<Option<Standing>> {
+    let row = session
+        .client
+        .query_opt(
+            &format!(
+                "SELECT oid, datname::text, datallowconn FROM pg_catalog.pg_database WHERE {condition}"
+            ),
+            &[value],
+        )
+        .map_err(|error| database_error("cannot look for the database", error))?;
+    row.map(|row| {
+        Ok(Standing {
+            oid: get(&row, 0)?,
+            name: get(&row, 1)?,
+            is_open: get(&row, 2)?,
+        })
+    })
+    .transpose()
+}
+
+/// Lets people connect, or nobody, superusers included.
+pub fn set_open(session: &mut Session, database: &str, open: bool) -> Result<()> {
+    let what = if open { "open" } else { "close" };
+    durable(
+        session,
+        &format!("cannot {what} database `{database}`"),
+        &format!("ALTER DATABASE {} ALLOW_CONNECTIONS {open}", name(database)),
+    )
+}
+
+/// Ends every session in a database that takes no new ones, and waits until the last is gone.
+pub fn end_sessions(session: &mut Session, database: &str) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let rows = session
+            .client
+            .query(
+                "SELECT pid, coalesce(usename::text, ''), coalesce(application_name, '') \
+                 FROM pg_catalog.pg_stat_activity \
+                 WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() \
+                 AND coalesce(backend_type, '') NOT LIKE 'autovacuum%'",
+                &[&database],
+            )
+            .map_err(|error| database_error("cannot look for connections", error))?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // One by one: a single session that may not be ended must not keep the others.
+        let mut refusal = None;
+        for row in &rows {
+            let pid: i32 = get(row, 0)?;
+            let ended = session
+                .client
+                .query("SELECT pg_catalog.pg_terminate_backend($1)", &[&pid]);
+            refusal = refusal.or(ended.err());
+        }
+        if Instant::now() > deadline {
+            let mut who: Vec<String> = rows
+                .iter()
+                .map(|row| {
+                    Ok(format!(
+                        "{} `{}` (process {})",
+                        get::<String>(row, 1)?,
+                        get::<String>(row, 2)?,
+                        get::<i32>(row, 0)?
+                    ))
+                })
+                .collect::<Result<_>>()?;
+            who.dedup();
+            let error = Error::new(
+                ErrorKind::Locked,
+                format!(
+                    "somebody stays connected to database `{database}`: {}",
+                    who.join(", ")
+                ),
+            )
+            .hint("End these sessions, then run the command again.");
+            return Err(match refusal {
+                Some(refusal) => error.source(refusal),
+                None => error,
+            });
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Gives a database another name. Nobody may be connected; who is just leaving is waited for.
+pub fn rename(session: &mut Session, from: &str, to: &str) -> Result<()> {
+    patiently(session, |session| {
+        durable(
+            session,
+            &format!("cannot rename database `{from}` to `{to}`"),
+            &format!("ALTER DATABASE {} RENAME TO {}", name(from), name(to)),
+        )
+    })
+}
+
+/// Removes a database that nobody needs, where it is there.
+pub fn drop(session: &mut Session, database: &str) -> Result<()> {
+    if find(session, database)?.is_none() {
+        return Ok(());
+    }
+    let what = format!("cannot drop database `{database}`");
+    // A template cannot be dropped.
+    let sql = format!("ALTER DATABASE {} IS_TEMPLATE false", name(database));
+    session.run(&what, &sql)?;
+    set_open(session, database, false)?;
+    end_sessions(session, database)?;
+    patiently(session, |session| {
+        durable(
+            session,
+            &what,
+            &format!("DROP DATABASE IF EXISTS {}", name(database)),
+        )
+    })
+}
+
+/// Waits for the disk, whatever the role's settings say.
+fn durable(session: &mut Session, what: &str, sql: &str) -> Result<()> {
+    session.run(what, "SET synchronous_commit = on")?;
+    session.run(what, sql)
+}
+
+fn patiently(
+    session: &mut Session,
+    mut work: impl FnMut(&mut Session) -> Result<()>,
+) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match work(session) {
+            Err(error) if error.kind() == ErrorKind::Transient && Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            other => return other,
+        }
+    }
+}

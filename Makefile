@@ -4,7 +4,7 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm demo bench bench-downtime screenshots man clean
+.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm demo bench bench-storage bench-downtime screenshots man clean
 
 build:
 	$(CARGO) build --release --locked
@@ -58,6 +58,10 @@ demo:
 bench:
 	tests/support/setup.sh bench
 	tests/bench.sh
+
+# Requests that each command makes of a bucket, and what 15 ms of latency cost a nightly backup.
+bench-storage: setup
+	$(CARGO) test --release --locked --test it -- --ignored --exact --nocapture storage::budget::bench
 
 # How long a client waits for a restore in place, beside a mere stop and start of the same Tomcat.
 bench-downtime:

@@ -7,6 +7,7 @@ mod drill;
 mod file;
 pub mod log;
 pub mod notify;
+mod repository;
 mod restore;
 pub mod retention;
 pub mod schedule;
@@ -24,6 +25,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use drill::DrillSection;
 pub use file::{ConfigurationFile, Owner, write_private, write_shown};
+pub use repository::{
+    ObjectLock, RepositorySection, RequestChecksums, S3_SCHEME, ServerSideEncryption,
+};
 pub use restore::RestoreSection;
 pub use secret::Secret;
 pub use tomcat::TomcatSection;
@@ -88,14 +92,6 @@ pub struct InstanceSection {
     pub machine_name: Option<String>,
 }
 
-/// `[repository.<name>]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RepositorySection {
-    /// An absolute path, or `scheme://…`.
-    pub url: String,
-}
-
 /// `[database]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -134,8 +130,8 @@ pub struct BackupSection {
 pub struct RepositoryChoice {
     /// Its name in the configuration, if it has one.
     pub name: Option<String>,
-    /// Where it is.
-    pub url: String,
+    /// Where it is, and how it is reached.
+    pub section: RepositorySection,
 }
 
 impl Configuration {
@@ -154,10 +150,19 @@ impl Configuration {
         };
         for (name, section) in &self.repository {
             check_name("repository", name).map_err(|error| error.context(path.display()))?;
-            if !section.url.contains("://") && !Path::new(&section.url).is_absolute() {
+            if let Some((problem, remedy)) = section.problem() {
+                return wrong(format!("[repository.{name}]: {problem}"), remedy.to_owned());
+            }
+            if let Some(copy) = section
+                .copy_to
+                .iter()
+                .find(|copy| *copy == name || !self.repository.contains_key(copy.as_str()))
+            {
                 return wrong(
-                    format!("the url of [repository.{name}] is not an absolute path"),
-                    "Write an absolute path, or a URL such as s3://bucket/prefix.".to_owned(),
+                    format!(
+                        "copy_to of [repository.{name}] names `{copy}`, which is no other repository"
+                    ),
+                    self.known_repositories(),
                 );
             }
         }
@@ -219,7 +224,7 @@ impl Configuration {
         let named = |name: &str| {
             self.repository.get(name).map(|section| RepositoryChoice {
                 name: Some(name.to_owned()),
-                url: section.url.clone(),
+                section: section.clone(),
             })
         };
         if let Some(selector) = selector {
@@ -229,7 +234,7 @@ impl Configuration {
             if selector.contains('/') || selector == "." || selector == ".." {
                 return Ok(RepositoryChoice {
                     name: None,
-                    url: selector.to_owned(),
+                    section: RepositorySection::at(selector),
                 });
             }
             return Err(Error::new(
@@ -335,6 +340,27 @@ mod tests {
             url = "/var/backups/openbravo"
             [repository.cloud]
             url = "s3://bucket/prefix"
+            copy_to = ["main"]
+            stall_seconds = 30
+            give_up_after_seconds = 600
+            concurrency = 4
+            bandwidth_bytes_per_second = 1000000
+            region = "eu-west-1"
+            endpoint = "https://s3.example.org"
+            path_style = true
+            profile = "backup"
+            access_key_id = "key"
+            secret_access_key = "s3cret"
+            session_token = "s3cret token"
+            storage_class = "STANDARD_IA"
+            sse = "kms"
+            kms_key_id = "alias/backup"
+            request_checksums = "when_supported"
+            object_lock = "governance"
+            object_lock_days = 30
+            [repository.disk]
+            url = "/mnt/disk/openbravo"
+            require_mount = true
             [database]
             client_directory = "/usr/lib/postgresql/15/bin"
             system_user = "postgres"
@@ -369,10 +395,13 @@ mod tests {
         assert_eq!(password.expose(), "hush");
         assert!(!format!("{configuration:?}").contains("hush"));
         let choice = configuration.repository(None).unwrap();
-        assert_eq!(choice.url, "/var/backups/openbravo");
+        assert_eq!(choice.section.url, "/var/backups/openbravo");
         assert_eq!(choice.name.as_deref(), Some("main"));
         let choice = configuration.repository(Some("cloud")).unwrap();
-        assert_eq!(choice.url, "s3://bucket/prefix");
+        assert_eq!(choice.section.url, "s3://bucket/prefix");
+        assert_eq!(choice.section.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(choice.section.sse, Some(ServerSideEncryption::Kms));
+        assert!(!format!("{choice:?}").contains("s3cret"));
     }
 
     #[test]
@@ -390,7 +419,11 @@ mod tests {
         let error = parse("\n[databse]\nport = 1\n").unwrap_err();
         assert!(error.to_string().contains("line 2: unknown key `databse`"));
         let error = parse("[repository.main]\nurl = \"/x\"\npath = \"/y\"\n").unwrap_err();
-        assert_eq!(error.hint_text(), Some("Known keys there: url."));
+        let known = error.hint_text().unwrap();
+        assert!(
+            known.starts_with("Known keys there: url, copy_to, require_mount"),
+            "{known}"
+        );
     }
 
     #[test]
@@ -422,6 +455,15 @@ mod tests {
             "default_repository = \"x\"",
             "[repository.a]\nurl = \"relative/path\"",
             "[repository.\"a/b\"]\nurl = \"/x\"",
+            "[repository.a]\nurl = \"/x\"\nregion = \"eu-west-1\"",
+            "[repository.a]\nurl = \"/x\"\ncopy_to = [\"a\"]",
+            "[repository.a]\nurl = \"/x\"\ncopy_to = [\"b\"]",
+            "[repository.a]\nurl = \"s3://bucket\"\naccess_key_id = \"x\"",
+            "[repository.a]\nurl = \"s3://bucket\"\nrequire_mount = true",
+            "[repository.a]\nurl = \"s3://bucket\"\nsse = \"aes\"",
+            "[repository.a]\nurl = \"s3://bucket\"\nkms_key_id = \"x\"",
+            "[repository.a]\nurl = \"s3://bucket\"\nobject_lock_days = 3",
+            "[repository.a]\nurl = \"s3://bucket\"\nconcurrency = 0",
             "[instance]\nid = \"../x\"",
             "[backup]\nexclude = [\"../x\"]",
             "[backup]\nexclude = [\"/etc\"]",
@@ -453,9 +495,9 @@ mod tests {
             none.repository(Some("x")).unwrap_err().kind(),
             ErrorKind::NotFound
         );
-        assert_eq!(none.repository(Some("./x")).unwrap().url, "./x");
+        assert_eq!(none.repository(Some("./x")).unwrap().section.url, "./x");
         let two = parse("[repository.a]\nurl = \"/a\"\n[repository.b]\nurl = \"/b\"").unwrap();
         assert_eq!(two.repository(None).unwrap_err().kind(), ErrorKind::Usage);
-        assert_eq!(two.repository(Some("b")).unwrap().url, "/b");
+        assert_eq!(two.repository(Some("b")).unwrap().section.url, "/b");
     }
 }

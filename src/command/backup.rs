@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -593,7 +593,7 @@ fn roots(
     repository: &Repository,
     options: &BackupOptions,
 ) -> Result<Vec<FileRoot>> {
-    check_nesting(Path::new(&repository.storage().location()), instance)?;
+    check_nesting(&repository.storage().location(), instance)?;
     let roots: Vec<_> = instance
         .roots()
         .into_iter()

@@ -1,13 +1,13 @@
 //! Making a repository, sharing one, or taking one over; and writing down which instance it is for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::Utc;
 use serde::Serialize;
 
 use super::tenant;
 use crate::codec::Compression;
-use crate::config::ConfigurationFile;
+use crate::config::{ConfigurationFile, RepositorySection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::record::{LeaseMode, Run};
@@ -63,20 +63,21 @@ const FIRST_NAME: &str = "main";
 /// Bytes of chance in a holder's word.
 const HOLDER_BYTES: usize = 16;
 
-/// Makes the repository at `url`, or claims the one that is there, and names it in the configuration of the instance.
+/// Makes the repository that `section` says, or claims the one that is there, and names it in the configuration of the
+/// instance.
 ///
 /// The repository comes first: a configuration never names one that is not there, and never has an id that another
 /// machine may still write under.
 pub fn init(
-    url: &str,
+    section: &RepositorySection,
     compression: Compression,
     claim: &Claim,
     instance: Option<&Instance>,
     configuration: Option<&mut ConfigurationFile>,
 ) -> Result<Initialized> {
-    let storage = storage::open(url, instance.map(|instance| instance.owner))?;
+    let storage = storage::open(section, instance.map(|instance| instance.owner))?;
     if let Some(instance) = instance {
-        check_nesting(Path::new(&storage.location()), instance)?;
+        check_nesting(&storage.location(), instance)?;
     }
     let mut id = instance.map(|instance| instance.id.clone());
     let mut holder = None;
@@ -120,14 +121,18 @@ pub fn init(
             if let Some(holder) = &holder {
                 file.set_holder(holder)?;
             }
-            let taken = &file.configuration().repository;
-            let mut name = FIRST_NAME.to_owned();
-            let mut number = 2;
-            while taken.get(&name).is_some_and(|known| known.url != location) {
-                name = format!("{FIRST_NAME}-{number}");
-                number += 1;
-            }
-            if !taken.values().any(|known| known.url == location) {
+            let known = &file.configuration().repository;
+            // One that was named in the file has its section, and may have more in it than its url.
+            if known
+                .values()
+                .all(|other| other.url != section.url && other.url != location)
+            {
+                let mut name = FIRST_NAME.to_owned();
+                let mut number = 2;
+                while known.contains_key(&name) {
+                    name = format!("{FIRST_NAME}-{number}");
+                    number += 1;
+                }
                 file.add_repository(&name, &location, false)?;
             }
             file.save(instance.owner)?;

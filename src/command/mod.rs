@@ -3,6 +3,7 @@
 pub mod arrival;
 pub mod backup;
 pub mod contents;
+pub mod copy;
 pub mod delete;
 pub mod doctor;
 pub mod document;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,23 +11,24 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::backup::BackupOptions;
+use super::copy::{CopyOutcome, copy_to_each};
 use super::forget::{self, ForgetOptions};
 use super::prune;
 use super::runs::{Books, ScheduledRun};
 use super::surroundings::Surroundings;
 use crate::config::notify::Event;
 use crate::config::schedule::ScheduleSection;
-use crate::config::{Configuration, ConfigurationFile};
+use crate::config::{Configuration, ConfigurationFile, RepositoryChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupType;
 use crate::instance::state::StateDirectory;
 use crate::instance::{Environment, Instance};
+use crate::log::{Level, Line};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::schedule::Schedule;
 use crate::schedule::ledger::Ledger;
 use crate::schedule::runner::{End, Runner, Task, World};
-use crate::storage;
 
 /// Held by the one process that runs the schedules of an instance on a machine.
 const LOCK: &str = "schedule.lock";
@@ -170,7 +171,9 @@ impl<'a> Nights<'a> {
         let (configuration, instance) = &*known;
         let books = Books::open(instance, configuration, task.schedule.zone)?;
         let choice = configuration.repository(task.schedule.repository.as_deref());
-        let place = choice.as_ref().map_or("", |choice| choice.url.as_str());
+        let place = choice
+            .as_ref()
+            .map_or("", |choice| choice.section.url.as_str());
         let options = BackupOptions {
             backup_type: BackupType::Scheduled,
             label: task.schedule.label.clone(),
@@ -188,24 +191,31 @@ impl<'a> Nights<'a> {
             (Some(error), _) => Err(error),
             (None, Err(error)) => Err(error.duplicate()),
             (None, Ok(choice)) => {
-                Repository::open(storage::open(&choice.url, Some(instance.owner))?)
+                Repository::at(&choice.section, Some(instance.owner), self.cache())
             }
         };
-        if books.back_up_scheduled(&run, open, &self.progress)?
+        let is_good = books.back_up_scheduled(&run, open, &self.progress)?;
+        let Ok(choice) = &choice else { return Ok(()) };
+        self.copy_on(&books, configuration, choice, instance, task);
+        // The backup is good and told of. What nobody needs may wait for the next night.
+        if is_good
             && configuration.retention.has_rules()
+            && let Err(error) = self.tidy(configuration, instance, choice)
         {
-            // The backup is good and told of. What nobody needs may wait for the next night.
-            if let Err(error) = self.tidy(configuration, instance, place) {
-                self.warn(&format!("older backups could not be forgotten: {error}"));
-            }
+            self.warn(&format!("older backups could not be forgotten: {error}"));
         }
         Ok(())
     }
 
     /// Forgets what no rule keeps, and gives back its room.
-    fn tidy(&self, configuration: &Configuration, instance: &Instance, place: &str) -> Result<()> {
+    fn tidy(
+        &self,
+        configuration: &Configuration,
+        instance: &Instance,
+        choice: &RepositoryChoice,
+    ) -> Result<()> {
         let retention = &configuration.retention;
-        let repository = Repository::open(storage::open(place, Some(instance.owner))?)?;
+        let repository = Repository::at(&choice.section, Some(instance.owner), self.cache())?;
         let options = ForgetOptions {
             retention: retention.clone(),
             ..ForgetOptions::default()
@@ -214,6 +224,72 @@ impl<'a> Nights<'a> {
         let options = prune::options(retention, None);
         prune::run(Some(instance), &repository, &options, &self.progress)?;
         Ok(())
+    }
+
+    fn cache(&self) -> Option<&Path> {
+        self.place.surroundings.cache_directory.as_deref()
+    }
+
+    /// Copies the backup that was just taken to the repositories of `copy_to`. The backup is there, whatever becomes of
+    /// a copy: each outcome goes to the log, and a failure is told.
+    fn copy_on(
+        &self,
+        books: &Books,
+        configuration: &Configuration,
+        choice: &RepositoryChoice,
+        instance: &Instance,
+        task: &Task<'_>,
+    ) {
+        let names = &choice.section.copy_to;
+        if names.is_empty() {
+            return;
+        }
+        let owner = Some(instance.owner);
+        let copies = || -> Result<Vec<CopyOutcome>> {
+            let targets = names.iter().map(|name| {
+                let target = configuration.repository(Some(name))?;
+                Ok((name.clone(), target.section))
+            });
+            let targets = targets.collect::<Result<Vec<_>>>()?;
+            let from = Repository::at(&choice.section, owner, self.cache())?;
+            let backup = from.resolve("latest", Some(&instance.id))?;
+            let cache = self.cache();
+            Ok(copy_to_each(
+                &from,
+                &backup,
+                &targets,
+                owner,
+                cache,
+                &self.progress,
+            ))
+        };
+        let line = |level, message: String| {
+            if level == Level::Error {
+                self.progress.warn(&message);
+            }
+            books.log().write(&Line {
+                at: Utc::now(),
+                level,
+                run: None,
+                command: "copy".to_owned(),
+                schedule: Some(task.schedule.name.clone()),
+                message,
+            });
+        };
+        match copies() {
+            Err(error) => line(Level::Error, format!("nothing was copied: {error}")),
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    let name = &outcome.repository;
+                    match outcome.message {
+                        None => line(Level::Info, format!("copied to `{name}`")),
+                        Some(message) => {
+                            line(Level::Error, format!("not copied to `{name}`: {message}"));
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Tells once a day that there was no good backup for too long.
@@ -329,7 +405,7 @@ impl World for Nights<'_> {
         let skipped = self.place.open().and_then(|(configuration, instance)| {
             let choice = configuration.repository(task.schedule.repository.as_deref())?;
             let books = Books::open(&instance, &configuration, task.schedule.zone)?;
-            books.skip(task, &choice.url, reason, &self.progress);
+            books.skip(task, &choice.section.url, reason, &self.progress);
             Ok(())
         });
         let name = &task.schedule.name;

@@ -93,7 +93,7 @@ pub fn list(
         listed.push(Listed {
             cron: schedule.cron.to_string(),
             time_zone: schedule.zone.name(),
-            repository: repository.name.unwrap_or(repository.url),
+            repository: repository.name.unwrap_or(repository.section.url),
             only: schedule.only.iter().copied().collect(),
             enabled: schedule.is_enabled,
             next: coming.into_iter().next().filter(|_| schedule.is_enabled),

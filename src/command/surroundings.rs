@@ -15,4 +15,6 @@ pub struct Surroundings {
     pub work_directory: PathBuf,
     /// How much of the machine a backup may take.
     pub throttle: Throttle,
+    /// Where copies of what never changes in a distant repository are kept.
+    pub cache_directory: Option<PathBuf>,
 }

@@ -451,7 +451,10 @@ mod tests {
         let configuration = file.configuration();
         assert_eq!(configuration.instance.id.as_deref(), Some("abc"));
         assert_eq!(configuration.default_repository.as_deref(), Some("main"));
-        assert_eq!(configuration.repository(None).unwrap().url, "/var/backups");
+        assert_eq!(
+            configuration.repository(None).unwrap().section.url,
+            "/var/backups"
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const MARKS: &str = "marks/";
 pub const RUNS: &str = "runs/";
 /// Below it the leases.
 pub const LOCKS: &str = "locks/";
+/// Below it what a trial of the storage leaves behind that may write and not delete; means nothing.
+pub const TRIALS: &str = "trials/";
 /// Below it the lists of packs that are to be deleted after a time of grace.
 pub const CONDEMNED: &str = "condemned/";
 

@@ -7,9 +7,13 @@ use std::path::{Component, Path, PathBuf};
 use super::Instance;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Refuses a repository at `repository_path` that lies inside a directory of the instance or holds
-/// one, through whatever links or mounts. Neither has to exist yet. `Usage` where it is refused.
-pub fn check_nesting(repository_path: &Path, instance: &Instance) -> Result<()> {
+/// Refuses a repository at `location` that lies inside a directory of the instance or holds one, through
+/// whatever links or mounts. Neither has to exist yet. `Usage` where it is refused. A bucket is nowhere near.
+pub fn check_nesting(location: &str, instance: &Instance) -> Result<()> {
+    if location.contains("://") {
+        return Ok(());
+    }
+    let repository_path = Path::new(location);
     let repository = resolve_existing(repository_path);
     let mut directories: Vec<PathBuf> =
         instance.roots().into_iter().map(|root| root.root).collect();

@@ -281,7 +281,7 @@ fn a_repository_and_an_instance_stay_apart() {
     symlink(fixture.path("erp/src"), fixture.path("looks-outside")).unwrap();
     symlink(fixture.path("repository"), fixture.path("erp/looks-inside")).unwrap();
     let instance = fixture.open().unwrap();
-    let check = |path: &str| check_nesting(&fixture.path(path), &instance);
+    let check = |path: &str| check_nesting(fixture.path(path).to_str().unwrap(), &instance);
     for inside in [
         "erp",
         "erp/new/repository",

@@ -16,7 +16,7 @@ use crate::command::runs::Books;
 use crate::command::show::show as detail;
 use crate::command::storage::storage_use;
 use crate::command::verify::verify as check;
-use crate::config::{Configuration, ConfigurationFile};
+use crate::config::{Configuration, ConfigurationFile, RepositorySection};
 use crate::error::Result;
 use crate::format::manifest::{InstanceIdentity, Status};
 use crate::format::record::Lease;
@@ -41,7 +41,7 @@ pub fn init(place: &Workplace, request: &str) -> Result<String> {
     check_url(&request.repository)?;
     let mut file = place.configuration_file()?;
     let made = make_repository(
-        &request.repository,
+        &RepositorySection::at(request.repository),
         request.compression,
         &Claim::New,
         Some(&place.instance()?),
@@ -72,7 +72,7 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         let instance = place.instance()?;
         let configuration = place.configuration()?;
         let surroundings = place.surroundings()?;
-        let url = place.url(&configuration)?;
+        let url = place.repository_section(&configuration)?.url;
         // A backup does not fail because nothing can be written down of it.
         let taken = match Books::open(&instance, &configuration, place.zone()) {
             Ok(books) => {

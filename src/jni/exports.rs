@@ -19,6 +19,7 @@ use super::schedules;
 use super::workplace::Workplace;
 use crate::error::{Error, ErrorKind};
 use crate::postgresql::programs;
+use crate::storage::s3;
 
 static HANDLES: Lazy<Handles> = Lazy::new(Handles::new);
 
@@ -105,7 +106,9 @@ export!(Java_org_openbravo_backup_BackupNative_cancel(handle: jlong) -> jboolean
 
 export!(Java_org_openbravo_backup_BackupNative_shutdown(milliseconds: jint) -> (), _env => {
     let patience = Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default());
-    Ok(HANDLES.close_all(patience)?)
+    let closed = HANDLES.close_all(patience);
+    s3::shutdown(patience);
+    Ok(closed?)
 });
 
 /// What a Java string says. A surrogate without its other half, which no text of ours can hold, becomes

@@ -13,13 +13,12 @@ use chrono_tz::Tz;
 
 use crate::command::surroundings::Surroundings;
 use crate::command::throttle::Throttle;
-use crate::config::{self, Configuration, ConfigurationFile};
+use crate::config::{self, Configuration, ConfigurationFile, RepositorySection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::{Environment, Instance};
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::schedule::calendar;
-use crate::storage;
 
 /// See the module's text.
 pub struct Workplace {
@@ -28,7 +27,7 @@ pub struct Workplace {
     operation: Slot,
     schedules: Schedules,
     /// The repository that was opened last, and where.
-    repository: Mutex<Option<(String, Repository)>>,
+    repository: Mutex<Option<(RepositorySection, Repository)>>,
 }
 
 impl Workplace {
@@ -103,11 +102,11 @@ impl Workplace {
     }
 
     /// Where the repository is.
-    pub fn url(&self, configuration: &Configuration) -> Result<String> {
+    pub fn repository_section(&self, configuration: &Configuration) -> Result<RepositorySection> {
         let named = self.options.repository.as_deref();
-        let url = configuration.repository(named)?.url;
-        check_url(&url)?;
-        Ok(url)
+        let section = configuration.repository(named)?.section;
+        check_url(&section.url)?;
+        Ok(section)
     }
 
     /// The zone that people are told times in.
@@ -131,19 +130,19 @@ impl Workplace {
 
     /// The repository, opened.
     pub fn repository(&self) -> Result<Repository> {
-        let url = self.url(&self.configuration()?)?;
+        let section = self.repository_section(&self.configuration()?)?;
         let mut opened = self
             .repository
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some((at, repository)) = opened.as_ref()
-            && *at == url
+            && *at == section
         {
             return Ok(repository.clone());
         }
         let owner = self.instance()?.owner;
-        let repository = Repository::open(storage::open(&url, Some(owner))?)?;
-        *opened = Some((url, repository.clone()));
+        let repository = Repository::at(&section, Some(owner), None)?;
+        *opened = Some((section, repository.clone()));
         Ok(repository)
     }
 
@@ -166,6 +165,7 @@ impl Workplace {
             jobs: jobs.map_or_else(machine, |jobs| usize::from(jobs.get())),
             program_directories: directories,
             work_directory: self.options.environment.temporary_directory.clone(),
+            cache_directory: None,
             throttle: Throttle {
                 nice: self.options.nice.unwrap_or(configured.nice),
                 bytes_per_second: self

@@ -41,8 +41,10 @@ impl Repository {
     /// Every backup. A damaged manifest does not hide the others.
     pub fn backups(&self) -> Result<Backups> {
         let mut found = Backups::default();
-        for object in self.storage().list(path::BACKUPS)? {
-            match self.read_manifest(&object.path) {
+        let listed = self.storage().list(path::BACKUPS)?;
+        let read = self.read_each(&listed, |object| self.read_manifest(&object.path));
+        for (object, read) in listed.into_iter().zip(read) {
+            match read {
                 Ok(backup) => found.backups.push(backup),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error)
@@ -68,8 +70,9 @@ impl Repository {
                 "it has not the name of a manifest",
             ));
         };
-        let bytes = self.storage().read(path)?;
-        let manifest = Manifest::decode(&id, &bytes)?;
+        let (manifest, manifest_bytes) = self.read_proven(path, |bytes| {
+            Ok((Manifest::decode(&id, bytes)?, bytes.len() as u64))
+        })?;
         if manifest.finished_at.timestamp() != time.timestamp() {
             return Err(Error::new(
                 ErrorKind::Damaged,
@@ -79,7 +82,7 @@ impl Repository {
         Ok(Backup {
             id,
             manifest,
-            manifest_bytes: bytes.len() as u64,
+            manifest_bytes,
         })
     }
 
@@ -197,6 +200,27 @@ impl Repository {
         Ok(id)
     }
 
+    /// Makes a backup of another repository exist here, byte for byte, with the record of the run that made it.
+    /// Everything that it refers to must be durable already.
+    pub fn adopt(&self, from: &Self, backup: &Backup, lock: &Lock) -> Result<()> {
+        let manifest = &backup.manifest;
+        let path = path::manifest(manifest.finished_at, &backup.id);
+        let bytes = from.read_proven(&path, |bytes| {
+            Manifest::decode(&backup.id, bytes).map(|_| bytes.to_vec())
+        })?;
+        let run = path::run(manifest.started_at, &manifest.run);
+        match from.storage().read(&run) {
+            Ok(record) => match self.storage().create(&run, &record) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => result?,
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        lock.check()?;
+        self.storage().create(&path, &bytes)
+    }
+
     /// Takes a backup out of existence. Its mark is written first: a manifest that is gone without one
     /// was lost, not deleted.
     pub fn delete_backup(&self, backup: &Backup, lock: &Lock) -> Result<()> {
@@ -256,8 +280,13 @@ impl Repository {
     /// The marks of every backup. Those that cannot be read are left out: `verify` names them.
     pub fn marks(&self) -> Result<HashMap<BackupId, Vec<Mark>>> {
         let mut marks: HashMap<BackupId, Vec<Mark>> = HashMap::new();
-        for object in self.storage().list(path::MARKS)? {
-            if let Ok(mark) = sealed::unseal::<Mark>(&self.storage().read(&object.path)?) {
+        let listed = self.storage().list(path::MARKS)?;
+        let read = self.read_each(&listed, |object| {
+            let bytes = self.storage().read(&object.path)?;
+            Ok(sealed::unseal::<Mark>(&bytes).ok())
+        });
+        for mark in read {
+            if let Some(mark) = mark? {
                 marks.entry(mark.backup).or_default().push(mark);
             }
         }

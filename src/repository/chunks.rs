@@ -3,10 +3,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::Repository;
 use super::condemned::Condemned;
+use super::{Repository, fetch};
 use crate::codec::Codec;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::{ChunkId, Digest256};
 use crate::format::index::{ChunkPlace, Index, PackContent};
 use crate::format::{pack, path};
@@ -111,6 +111,13 @@ impl ChunkMap {
         self.places.contains_key(id)
     }
 
+    /// The length in bytes of the pack that a place of this map lies in.
+    pub fn pack_bytes(&self, place: &Place) -> u64 {
+        self.packs
+            .get(place.pack as usize)
+            .map_or(0, |(_, bytes)| *bytes)
+    }
+
     /// The known packs and their lengths in bytes.
     pub fn packs(&self) -> &[(Digest256, u64)] {
         &self.packs
@@ -195,14 +202,15 @@ impl Repository {
             damaged: Vec::new(),
             superseded: HashSet::new(),
         };
-        for object in self.storage.list(path::INDEXES)? {
-            let Some(id) = path::parse_index(&object.path) else {
-                continue;
-            };
-            let read = self
-                .storage
-                .read(&object.path)
-                .and_then(|bytes| Index::decode(&id, &bytes));
+        let listed = self.storage.list(path::INDEXES)?;
+        let ids: Vec<Digest256> = listed
+            .iter()
+            .filter_map(|object| path::parse_index(&object.path))
+            .collect();
+        let read = self.read_each(&ids, |id| {
+            self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))
+        });
+        for (id, read) in ids.into_iter().zip(read) {
             match read {
                 Ok(index) => {
                     index.packs.iter().for_each(|pack| indexes.chunks.add(pack));
@@ -210,7 +218,7 @@ impl Repository {
                     indexes.sound.push(id);
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {
-                    indexes.damaged.push((object.path, error.to_string()));
+                    indexes.damaged.push((path::index(&id), error.to_string()));
                 }
                 Err(error) => return Err(error),
             }
@@ -222,21 +230,42 @@ impl Repository {
     /// whose index was lost. Packs without a readable one are left out.
     pub fn recover_packs(&self, known: &ChunkMap, listed: &[Object]) -> Result<Vec<PackContent>> {
         let known: HashSet<_> = known.packs().iter().map(|(id, _)| *id).collect();
+        let unknown: Vec<(Digest256, u64)> = listed
+            .iter()
+            .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
+            .filter(|(id, _)| !known.contains(id))
+            .collect();
         let mut found = Vec::new();
-        for object in listed {
-            let Some(id) = path::parse_pack(&object.path) else {
-                continue;
-            };
-            if known.contains(&id) {
-                continue;
-            }
-            match self.read_toc(id, object.bytes) {
+        for read in self.read_each(&unknown, |(id, bytes)| self.read_toc(*id, *bytes)) {
+            match read {
                 Ok(content) => found.push(content),
                 Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(found)
+    }
+
+    /// A whole pack, proven to be what its name says, and what it holds. `Damaged` where it is gone or is not.
+    pub fn read_pack_whole(&self, id: &Digest256) -> Result<(PackContent, Vec<u8>)> {
+        let damaged = |reason: String| Error::new(ErrorKind::Damaged, reason);
+        let bytes = fetch::proven(&*self.storage, || {
+            let bytes = self.storage.read(&path::pack(id))?;
+            let actual = Digest256::of(&bytes);
+            if actual == *id {
+                return Ok(bytes);
+            }
+            Err(damaged(format!(
+                "its bytes have the SHA-256 {actual}, not that of its name"
+            )))
+        })
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => error.with_kind(ErrorKind::Damaged),
+            _ => error,
+        })?;
+        let content = pack::parse_toc(*id, bytes.len() as u64, &bytes)?
+            .ok_or_else(|| damaged("it has no table of contents".to_owned()))?;
+        Ok((content, bytes))
     }
 
     /// What a pack says of itself.
@@ -249,7 +278,7 @@ impl Repository {
         }
         let whole = self.storage.read(&path)?;
         pack::parse_toc(id, bytes, &whole)?.ok_or_else(|| {
-            crate::error::Error::new(
+            Error::new(
                 ErrorKind::Damaged,
                 format!("pack {id} has no table of contents"),
             )

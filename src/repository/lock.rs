@@ -82,16 +82,20 @@ impl Repository {
     pub fn leases(&self) -> Result<Vec<Lease>> {
         let worker = Worker::this();
         Ok(self
-            .read_leases()?
+            .read_leases(None)?
             .into_iter()
             .filter(|lease| is_live(lease, worker, Utc::now()))
             .collect())
     }
 
-    fn read_leases(&self) -> Result<Vec<Lease>> {
+    /// All leases but `mine`, which need not be asked for.
+    fn read_leases(&self, mine: Option<&str>) -> Result<Vec<Lease>> {
+        let mine = mine.map(path::lease);
+        let mut listed = self.storage.list(path::LOCKS)?;
+        listed.retain(|object| Some(&object.path) != mine.as_ref());
         let mut leases = Vec::new();
-        for object in self.storage.list(path::LOCKS)? {
-            match self.storage.read(&object.path) {
+        for read in self.read_each(&listed, |object| self.storage.read(&object.path)) {
+            match read {
                 // A lease that cannot be read says nothing of its holder. It was written whole, so it was damaged
                 // since; its holder, if alive, renews it within a minute.
                 Ok(bytes) => leases.extend(sealed::unseal::<Lease>(&bytes).ok()),
@@ -105,10 +109,7 @@ impl Repository {
     /// The live leases that exclude `mine`, oldest first. What a dead process left is cleared away.
     fn conflicts(&self, mine: &Lease, worker: &Worker) -> Result<Vec<Lease>> {
         let mut conflicts = Vec::new();
-        for lease in self.read_leases()? {
-            if lease.id == mine.id {
-                continue;
-            }
+        for lease in self.read_leases(Some(&mine.id))? {
             if !is_live(&lease, worker, Utc::now()) {
                 self.storage.delete(&path::lease(&lease.id))?;
             } else if excludes(mine, &lease) {

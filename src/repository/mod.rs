@@ -6,9 +6,12 @@
 //! opposite order. So whatever is there points only to what is there too, whenever a writer dies: a
 //! backup exists from the moment its manifest does.
 
+mod ahead;
 pub mod backups;
+pub mod cache;
 pub mod chunks;
 pub mod condemned;
+mod fetch;
 pub mod identity;
 pub mod lock;
 pub mod pins;
@@ -21,16 +24,18 @@ pub mod tenure;
 pub mod verify;
 pub mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::Utc;
 
 use crate::codec::Compression;
+use crate::config::{Owner, RepositorySection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::{Chunkers, Header};
 use crate::format::sealed;
 use crate::format::{self, path};
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 
 /// Features of the format that this program knows. None are in use yet.
 const FEATURES: &[&str] = &[];
@@ -73,6 +78,7 @@ impl Repository {
             path::RUNS,
             path::LOCKS,
             path::CONDEMNED,
+            path::TRIALS,
         ];
         let stranger = objects
             .iter()
@@ -96,11 +102,38 @@ impl Repository {
         Self::open(storage)
     }
 
+    /// Opens the repository that a section of the configuration names. What is made there belongs to `owner`;
+    /// what never changes is kept below `cache` too, where the repository is far away.
+    pub fn at(
+        section: &RepositorySection,
+        owner: Option<Owner>,
+        cache: Option<&Path>,
+    ) -> Result<Self> {
+        let storage = storage::open(section, owner)?;
+        match cache.filter(|_| storage.is_remote()) {
+            Some(root) => {
+                let endpoint = section.endpoint.as_deref().unwrap_or_default();
+                let name = format!("{} {endpoint}", storage.location());
+                Self::open(Arc::new(cache::Cached::new(storage, root, &name)))
+            }
+            None => Self::open(storage),
+        }
+    }
+
     /// Opens the repository. `NotFound` where there is none, `Damaged` where its header is,
     /// `Incompatible` where it needs a newer program.
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self> {
         let location = storage.location();
-        let bytes = storage.read(path::HEADER).map_err(|error| match error.kind() {
+        let damaged = |error: Error| {
+            error.context(format!("`{}` of `{location}` is damaged", path::HEADER)).hint(format!(
+                "The backups are not lost with it: move that file away and run `obbackup init --repository {location}`."
+            ))
+        };
+        let read = fetch::proven(&*storage, || {
+            let bytes = storage.read(path::HEADER)?;
+            sealed::unseal::<serde::de::IgnoredAny>(&bytes).map(|_| bytes)
+        });
+        let bytes = read.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(
                 ErrorKind::NotFound,
                 format!("`{location}` is not a repository: it has no `{}`", path::HEADER),
@@ -108,13 +141,9 @@ impl Repository {
             .hint(format!(
                 "Check that its device is mounted; for a new repository run `obbackup init --repository {location}`."
             )),
+            ErrorKind::Damaged => damaged(error),
             _ => error,
         })?;
-        let damaged = |error: Error| {
-            error.context(format!("`{}` of `{location}` is damaged", path::HEADER)).hint(format!(
-                "The backups are not lost with it: move that file away and run `obbackup init --repository {location}`."
-            ))
-        };
         let version: Version = sealed::unseal(&bytes).map_err(damaged)?;
         let unknown: Vec<_> = version
             .features

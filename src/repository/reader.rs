@@ -1,9 +1,12 @@
 //! Reading chunks back.
 
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
 use super::Repository;
+use super::ahead::Ahead;
 use super::chunks::{ChunkMap, Place};
+use super::fetch;
 use crate::chunk::ChunkSource;
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +17,26 @@ use crate::format::path;
 pub struct Reader {
     repository: Repository,
     state: RwLock<State>,
+    /// Where each request costs a round trip.
+    ahead: Option<Ahead>,
+}
+
+/// Where a chunk lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its pack.
+    pub pack: Digest256,
+    /// That pack's length in bytes.
+    pub pack_bytes: u64,
+    /// Bytes of the chunk in it.
+    pub stored_bytes: u64,
+}
+
+/// One place of a chunk, with what its pack is.
+struct Found {
+    pack: Digest256,
+    pack_bytes: u64,
+    place: Place,
 }
 
 struct State {
@@ -32,6 +55,7 @@ impl Repository {
                 chunks,
                 recovered: false,
             }),
+            ahead: self.storage.is_remote().then(Ahead::default),
         })
     }
 }
@@ -44,26 +68,47 @@ impl Repository {
         pack: &Digest256,
         place: &Place,
     ) -> Result<Vec<u8>> {
+        fetch::proven(&**self.storage(), || {
+            prove(id, pack, place, &self.read_stored(id, pack, place.range())?)
+        })
+    }
+
+    fn read_stored(&self, id: &ChunkId, pack: &Digest256, range: Range<u64>) -> Result<Vec<u8>> {
         let path = path::pack(pack);
-        let stored = self.storage().read_range(&path, place.range());
-        let stored = stored.map_err(|error| match error.kind() {
+        let stored = self.storage().read_range(&path, range);
+        stored.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(
                 ErrorKind::Damaged,
                 format!("pack `{path}` is missing, and chunk {id} with it"),
             ),
             _ => error,
-        })?;
-        codec::decode(id, place.codec(), &stored, place.plain_bytes())
-            .map_err(|error| error.context(format!("pack `{path}`")))
+        })
     }
 }
 
+fn prove(id: &ChunkId, pack: &Digest256, place: &Place, stored: &[u8]) -> Result<Vec<u8>> {
+    codec::decode(id, place.codec(), stored, place.plain_bytes())
+        .map_err(|error| error.context(format!("pack `{}`", path::pack(pack))))
+}
+
 impl Reader {
+    /// Where the chunk lies first.
+    pub fn place(&self, id: &ChunkId) -> Result<Placed> {
+        let found = self.find(id)?;
+        let first = found.first().ok_or_else(|| lost(id))?;
+        let range = first.place.range();
+        Ok(Placed {
+            pack: first.pack,
+            pack_bytes: first.pack_bytes,
+            stored_bytes: range.end - range.start,
+        })
+    }
+
     /// Every place of the chunk, at least one.
-    fn find(&self, id: &ChunkId) -> Result<Vec<(Digest256, Place)>> {
+    fn find(&self, id: &ChunkId) -> Result<Vec<Found>> {
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            let found: Vec<_> = state.chunks.all(id).collect();
+            let found = state.find(id);
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -76,7 +121,7 @@ impl Reader {
             }
             state.recovered = true;
         }
-        let found: Vec<_> = state.chunks.all(id).collect();
+        let found = state.find(id);
         if found.is_empty() {
             let location = self.repository.storage().location();
             let message = format!("chunk {id} is in no pack of `{location}`");
@@ -84,6 +129,42 @@ impl Reader {
         }
         Ok(found)
     }
+
+    fn read(&self, id: &ChunkId, found: &Found) -> Result<Vec<u8>> {
+        let Found {
+            pack,
+            pack_bytes,
+            place,
+        } = found;
+        let Some(ahead) = &self.ahead else {
+            return self.repository.read_chunk(id, pack, place);
+        };
+        let stored = ahead.read(*pack, *pack_bytes, &place.range(), |range| {
+            self.repository.read_stored(id, pack, range)
+        })?;
+        match prove(id, pack, place, &stored) {
+            // A bit may have flipped on the way: again, and this chunk alone.
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                self.repository.read_chunk(id, pack, place)
+            }
+            result => result,
+        }
+    }
+}
+
+impl State {
+    fn find(&self, id: &ChunkId) -> Vec<Found> {
+        let found = self.chunks.all(id).map(|(pack, place)| Found {
+            pack,
+            pack_bytes: self.chunks.pack_bytes(&place),
+            place,
+        });
+        found.collect()
+    }
+}
+
+fn lost(id: &ChunkId) -> Error {
+    Error::new(ErrorKind::Damaged, format!("no chunk {id}"))
 }
 
 const VERIFY_HINT: &str =
@@ -92,8 +173,8 @@ const VERIFY_HINT: &str =
 impl ChunkSource for Reader {
     fn get(&self, id: &ChunkId) -> Result<Vec<u8>> {
         let mut first = None;
-        for (pack, place) in self.find(id)? {
-            match self.repository.read_chunk(id, &pack, &place) {
+        for found in self.find(id)? {
+            match self.read(id, &found) {
                 // Another pack may hold it whole.
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     first.get_or_insert(error);
@@ -101,8 +182,6 @@ impl ChunkSource for Reader {
                 result => return result,
             }
         }
-        let error =
-            first.unwrap_or_else(|| Error::new(ErrorKind::Damaged, format!("no chunk {id}")));
-        Err(error.hint(VERIFY_HINT))
+        Err(first.unwrap_or_else(|| lost(id)).hint(VERIFY_HINT))
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::{ChunkId, Digest256};
 use crate::format::manifest::BackupId;
 use crate::format::record::{Condemnation, Lease, Mark, MarkKind, Run};
-use crate::format::{pack, path, sealed};
+use crate::format::{path, sealed};
 use crate::progress::Progress;
 use crate::storage::{Object, Storage as _};
 
@@ -101,6 +101,13 @@ impl Findings {
     }
 }
 
+/// A small object beside the backups.
+enum Record {
+    Mark(Mark),
+    Run(Run),
+    Other,
+}
+
 /// What the backups need.
 #[derive(Default)]
 struct Needs {
@@ -151,7 +158,7 @@ impl Repository {
         let reader = self.reader()?;
         for backup in &backups {
             progress.check()?;
-            walk(backup, &reader, &indexes.chunks, &mut needs, &mut findings);
+            walk(backup, &reader, &indexes.chunks, &mut needs, &mut findings)?;
         }
 
         let mut read_bytes = 0;
@@ -261,27 +268,41 @@ impl Repository {
             .collect();
         let mut deleted = HashSet::new();
         let mut runs = Vec::new();
-        for object in objects {
-            let room = RECORDS.iter().find(|room| object.path.starts_with(**room));
-            let Some(room) = room else { continue };
-            let bytes = match self.storage().read(&object.path) {
-                Ok(bytes) => bytes,
-                // A lease that was given back since.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            let read = match *room {
-                path::MARKS => sealed::unseal::<Mark>(&bytes).map(|mark| {
-                    if mark.kind == MarkKind::Deleted {
-                        deleted.insert(mark.backup);
+        let records: Vec<(&Object, &str)> = objects
+            .iter()
+            .filter_map(|object| {
+                let room = RECORDS
+                    .iter()
+                    .find(|room| object.path.starts_with(**room))?;
+                Some((object, *room))
+            })
+            .collect();
+        let read = self.read_each(&records, |(object, room)| {
+            self.read_proven(&object.path, |bytes| {
+                Ok(match *room {
+                    path::MARKS => Record::Mark(sealed::unseal(bytes)?),
+                    path::RUNS => Record::Run(sealed::unseal(bytes)?),
+                    path::CONDEMNED => {
+                        sealed::unseal::<Condemnation>(bytes).map(|_| Record::Other)?
                     }
-                }),
-                path::RUNS => sealed::unseal::<Run>(&bytes).map(|run| runs.push(run)),
-                path::CONDEMNED => sealed::unseal::<Condemnation>(&bytes).map(|_| ()),
-                _ => sealed::unseal::<Lease>(&bytes).map(|_| ()),
-            };
-            if let Err(error) = read {
-                findings.add(Severity::Damage, &object.path, error.to_string());
+                    path::LOCKS => sealed::unseal::<Lease>(bytes).map(|_| Record::Other)?,
+                    _ => Record::Other,
+                })
+            })
+        });
+        for ((object, _), read) in records.into_iter().zip(read) {
+            match read {
+                Ok(Record::Mark(mark)) if mark.kind == MarkKind::Deleted => {
+                    deleted.insert(mark.backup);
+                }
+                Ok(Record::Run(run)) => runs.push(run),
+                Ok(Record::Mark(_) | Record::Other) => {}
+                // A lease that was given back since.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    findings.add(Severity::Damage, &object.path, error.to_string());
+                }
+                Err(error) => return Err(error),
             }
         }
         let recorded: HashSet<&str> = runs.iter().map(|run| run.id.as_str()).collect();
@@ -381,23 +402,8 @@ impl Repository {
     }
 
     fn read_pack(&self, id: Digest256, chunks: &ChunkMap) -> Result<(u64, Vec<(ChunkId, String)>)> {
-        let bytes = self
-            .storage()
-            .read(&path::pack(&id))
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => error.with_kind(ErrorKind::Damaged),
-                _ => error,
-            })?;
-        let actual = Digest256::of(&bytes);
-        if actual != id {
-            return Err(Error::new(
-                ErrorKind::Damaged,
-                format!("its bytes have the SHA-256 {actual}, not that of its name"),
-            ));
-        }
+        let (content, bytes) = self.read_pack_whole(&id)?;
         let length = bytes.len() as u64;
-        let content = pack::parse_toc(id, length, &bytes)?
-            .ok_or_else(|| Error::new(ErrorKind::Damaged, "it has no table of contents"))?;
         let mut bad = Vec::new();
         for place in &content.chunks {
             let range = usize::try_from(place.offset)
@@ -432,10 +438,11 @@ fn walk(
     chunks: &ChunkMap,
     needs: &mut Needs,
     findings: &mut Findings,
-) {
+) -> Result<()> {
     let object = path::manifest(backup.manifest.finished_at, &backup.id);
     let mut problems: Vec<String> = Vec::new();
     let mut unreadable: Vec<String> = Vec::new();
+    let mut unchecked = None;
     for_each_piece(
         &backup.manifest,
         reader,
@@ -464,9 +471,19 @@ fn walk(
             }
         },
         &mut |part, error| {
-            unreadable.push(format!("the catalog of the {part} cannot be read: {error}"));
+            let problem = format!("the catalog of the {part} cannot be read: {error}");
+            match error.kind() {
+                ErrorKind::Damaged | ErrorKind::NotFound => unreadable.push(problem),
+                // That a storage does not answer says nothing of what lies there.
+                _ => {
+                    unchecked.get_or_insert(error.context(format!("the catalog of the {part}")));
+                }
+            }
         },
     );
+    if let Some(error) = unchecked {
+        return Err(error);
+    }
     for problem in problems.into_iter().chain(unreadable) {
         findings.list.push(Finding {
             object: object.clone(),
@@ -475,6 +492,7 @@ fn walk(
             backups: vec![backup.id],
         });
     }
+    Ok(())
 }
 
 /// Says for each bad pack and chunk which backups need it.

@@ -23,6 +23,8 @@ use crate::storage::Storage;
 const PACK_BYTES: u64 = 16 << 20;
 /// Packs on their way at once: while one waits for its fsync another is written.
 const UPLOADS: usize = 2;
+/// The same where each request costs a round trip: enough to fill a line, few enough for the memory.
+const REMOTE_UPLOADS: usize = 4;
 /// After so many packs their index is written, so that an interrupted backup's work is found by the next.
 const PACKS_PER_INDEX: usize = 32;
 
@@ -113,7 +115,12 @@ impl Repository {
         });
         let (packs, incoming) = bounded::<PackBuilder>(0);
         let mut uploads = Vec::new();
-        for number in 0..UPLOADS {
+        let at_once = if self.storage.is_remote() {
+            REMOTE_UPLOADS
+        } else {
+            UPLOADS
+        };
+        for number in 0..at_once {
             let (shared, incoming) = (shared.clone(), incoming.clone());
             uploads.push(
                 std::thread::Builder::new()
@@ -167,7 +174,11 @@ impl Shared {
 
     fn store(&self, pack: PackBuilder) -> Result<()> {
         let (content, bytes) = pack.finish()?;
-        self.create(&path::pack(&content.id), &bytes)?;
+        self.store_pack(content, &bytes)
+    }
+
+    fn store_pack(&self, content: PackContent, bytes: &[u8]) -> Result<()> {
+        self.create(&path::pack(&content.id), bytes)?;
         let due = {
             let mut outcome = lock(&self.outcome);
             outcome.stored_bytes += content.bytes;
@@ -242,6 +253,22 @@ impl Writer {
         &self.notes
     }
 
+    /// Stores a pack of another repository as it is; `content` says what it holds. For many threads too.
+    pub fn put_pack(&self, content: PackContent, bytes: &[u8]) -> Result<()> {
+        self.shared.failure()?;
+        let ids: Vec<ChunkId> = content.chunks.iter().map(|chunk| chunk.id).collect();
+        let plain_bytes = content.chunks.iter().map(|chunk| chunk.plain_bytes).sum();
+        self.shared.store_pack(content, bytes)?;
+        self.new_bytes.fetch_add(plain_bytes, Ordering::Relaxed);
+        lock(&self.state).new.extend(ids);
+        Ok(())
+    }
+
+    /// The index of this run stands for these too: they are those of another repository.
+    pub fn supersede(&self, indexes: &[Digest256]) {
+        lock(&self.shared.outcome).supersedes.extend(indexes);
+    }
+
     /// Closes the last pack and writes the index. After this everything put is found again.
     pub fn finish(mut self) -> Result<Written> {
         let last = std::mem::take(&mut lock(&self.state).open);
@@ -251,6 +278,7 @@ impl Writer {
         self.join();
         self.shared.failure()?;
         self.look_again()?;
+        self.retain_relied()?;
         self.shared.write_index()?;
         let outcome = lock(&self.shared.outcome);
         Ok(Written {
@@ -263,6 +291,20 @@ impl Writer {
     /// The repository that is written.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// What this run relies on is held for as long as what it added, where the storage holds objects for a time.
+    fn retain_relied(&self) -> Result<()> {
+        let packs = self.known.packs().iter().zip(&self.relied);
+        let relied: Vec<Digest256> = packs
+            .filter(|(_, relied)| relied.load(Ordering::Relaxed))
+            .map(|((id, _), _)| *id)
+            .collect();
+        let storage = self.repository.storage();
+        let retained = self
+            .repository
+            .read_each(&relied, |id| storage.retain(&path::pack(id)));
+        retained.into_iter().collect()
     }
 
     /// Stores again what was condemned while this run relied on it; `super::condemned` says why.

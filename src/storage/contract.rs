@@ -1,7 +1,7 @@
 //! The conformance suite: what the contract says, as checks that every storage and wrapper must pass.
 
-use super::{Object, Storage};
-use crate::error::ErrorKind;
+// From whoever includes this: the crate's own tests, and those that need a server.
+use super::{ErrorKind, Object, Result, Storage};
 
 /// Runs every check; the storage must be empty.
 pub fn holds(storage: &dyn Storage) {
@@ -15,13 +15,16 @@ pub fn holds(storage: &dyn Storage) {
     deletes_what_is_there_and_what_is_not(storage);
     refuses_bad_paths(storage);
     many_at_once(storage);
+    takes_every_character(storage);
+    lists_more_than_a_page(storage);
+    retains(storage);
     assert!(!storage.location().is_empty());
     if let Some(space) = storage.space().unwrap() {
         assert!(space.total_bytes >= space.free_bytes && space.total_bytes > 0);
     }
 }
 
-fn kind<T: std::fmt::Debug>(result: crate::error::Result<T>) -> ErrorKind {
+fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.unwrap_err().kind()
 }
 
@@ -146,4 +149,49 @@ fn many_at_once(storage: &dyn Storage) {
         }
     });
     assert_eq!(storage.list("many/").unwrap().len(), 80);
+}
+
+fn takes_every_character(storage: &dyn Storage) {
+    let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let paths = [
+        format!("characters/{letters}"),
+        "characters/0123456789-_.".to_owned(),
+        "characters/abcdefghijklmnopqrstuvwxyz.-_/x".to_owned(),
+        format!("characters/{}", "long-".repeat(40)),
+    ];
+    for path in &paths {
+        storage.create(path, path.as_bytes()).unwrap();
+        assert_eq!(storage.read(path).unwrap(), path.as_bytes());
+    }
+    let listed: Vec<_> = storage.list("characters/").unwrap();
+    let mut expected = paths.to_vec();
+    expected.sort();
+    let listed: Vec<_> = listed.into_iter().map(|object| object.path).collect();
+    assert_eq!(listed, expected);
+}
+
+/// Servers list a thousand objects at a time.
+fn lists_more_than_a_page(storage: &dyn Storage) {
+    const OBJECTS: usize = 1050;
+    let path = |number: usize| format!("page/{}/{number:05}", number % 7);
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            scope.spawn(move || {
+                for number in (worker..OBJECTS).step_by(8) {
+                    storage.create(&path(number), b"x").unwrap();
+                }
+            });
+        }
+    });
+    let mut expected: Vec<_> = (0..OBJECTS).map(path).collect();
+    expected.sort();
+    let listed = storage.list("page/").unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|object| object.path).collect();
+    assert_eq!(listed, expected);
+}
+
+fn retains(storage: &dyn Storage) {
+    storage.create("retained", b"x").unwrap();
+    storage.retain("retained").unwrap();
+    assert_eq!(storage.read("retained").unwrap(), b"x");
 }

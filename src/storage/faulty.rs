@@ -165,12 +165,20 @@ impl<S: Storage> Storage for Faulty<S> {
         self.write(path, &[], |_| self.storage.delete(path))
     }
 
+    fn retain(&self, path: &str) -> Result<()> {
+        self.write(path, &[], |_| self.storage.retain(path))
+    }
+
     fn space(&self) -> Result<Option<Space>> {
         self.storage.space()
     }
 
     fn location(&self) -> String {
         self.storage.location()
+    }
+
+    fn is_remote(&self) -> bool {
+        self.storage.is_remote()
     }
 
     fn shows_every_lease(&self) -> bool {

@@ -7,12 +7,18 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::mount::MountGuard;
 use super::{Object, Space, Storage, check_path, range_error, reserve};
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::format::path::HEADER;
 
 /// What a file is called while it is being written; `list` does not see such files.
 const TEMPORARY: &str = ".tmp-";
+/// What a file is called that says who may give an object its name, where the file system cannot decide that.
+const CLAIM: &str = ".claim-";
+/// A claim that is older was left by a process that died.
+const CLAIM_LIFE: Duration = Duration::from_mins(1);
 /// What a file system makes at its top.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -23,15 +29,25 @@ const REMAINS: Duration = Duration::from_hours(1);
 pub struct Local {
     root: PathBuf,
     owner: Option<Owner>,
+    guard: MountGuard,
 }
 
 impl Local {
     /// The storage below `root`, which need not exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
         Self {
-            root: root.into(),
+            guard: MountGuard::new(root.clone(), false),
+            root,
             owner: None,
         }
+    }
+
+    /// It must lie on a mounted device, the one that it was made on.
+    #[must_use]
+    pub fn on_mount(mut self) -> Self {
+        self.guard = MountGuard::new(self.root.clone(), true);
+        self
     }
 
     /// What is made belongs to `owner`, so that root's command line and Tomcat's user share a repository.
@@ -89,10 +105,32 @@ impl Local {
     }
 
     fn give_away(&self, made: &File, path: &Path) -> io::Result<()> {
-        match self.owner {
-            Some(owner) => Ok(owner.take(made, path)?),
-            None => Ok(()),
+        let Some(owner) = self.owner else {
+            return Ok(());
+        };
+        match owner.take(made, path) {
+            // FAT, and most network shares, know no owners: whoever can reach it can read it.
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(()),
+            result => Ok(result?),
         }
+    }
+
+    /// Gives the object its name, unless something has it.
+    fn publish(temporary: tempfile::NamedTempFile, file: &Path) -> io::Result<()> {
+        // By `renameat2`, or by a hard link where that is not known.
+        let Err(error) = temporary.persist_noclobber(file) else {
+            return Ok(());
+        };
+        let knows_neither = matches!(
+            error.error.kind(),
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::InvalidInput
+        );
+        if knows_neither {
+            return publish_by_claim(error.file, file);
+        }
+        Err(error.error)
     }
 
     fn hint(error: Error, root: &Path) -> Error {
@@ -108,6 +146,36 @@ impl Local {
             _ => error,
         }
     }
+}
+
+/// Gives an object its name on a file system that knows neither hard links nor a rename that spares what is there:
+/// only who made the claim may do it.
+fn publish_by_claim(temporary: tempfile::NamedTempFile, file: &Path) -> io::Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let claim = file.with_file_name(format!("{CLAIM}{name}"));
+    let make = || File::options().write(true).create_new(true).open(&claim);
+    let made = make().or_else(|error| {
+        let age = fs::metadata(&claim)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|time| time.elapsed().ok());
+        if error.kind() == io::ErrorKind::AlreadyExists && age.is_some_and(|age| age > CLAIM_LIFE) {
+            fs::remove_file(&claim)?;
+            return make();
+        }
+        Err(error)
+    });
+    made?;
+    let published = match file.try_exists() {
+        Ok(false) => temporary
+            .persist(file)
+            .map(drop)
+            .map_err(|error| error.error),
+        Ok(true) => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+        Err(error) => Err(error),
+    };
+    fs::remove_file(&claim)?;
+    published
 }
 
 /// Makes the names in a directory durable.
@@ -135,12 +203,14 @@ impl Storage for Local {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let file = self.file(path)?;
         let context = || format!("cannot write `{}`", file.display());
+        let makes_repository = path == HEADER;
+        self.guard.check(makes_repository)?;
         self.write_temporary(&file, bytes)
             .and_then(|temporary| {
-                // Refuses to take the place of another file, by `renameat2` or by a hard link.
-                temporary
-                    .persist_noclobber(&file)
-                    .map_err(|error| error.error)?;
+                if makes_repository {
+                    self.guard.mark()?;
+                }
+                Self::publish(temporary, &file)?;
                 sync_directory(file.parent().unwrap_or(Path::new(".")))?;
                 // The one object at the top is the repository's first. Root may have made the directory, or
                 // mounted a device there; Tomcat's user has to make others in it.
@@ -155,6 +225,7 @@ impl Storage for Local {
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let file = self.file(path)?;
+        self.guard.check(false)?;
         self.write_temporary(&file, bytes)
             .and_then(|temporary| {
                 temporary.persist(&file).map_err(|error| error.error)?;
@@ -166,6 +237,7 @@ impl Storage for Local {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         let file = self.file(path)?;
+        self.guard.check(false)?;
         fs::read(&file).io_context(|| format!("cannot read `{}`", file.display()))
     }
 
@@ -186,6 +258,8 @@ impl Storage for Local {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        // What is not mounted is not empty. Before a repository is made its place is looked at whole.
+        self.guard.check(prefix.is_empty())?;
         let mut objects = Vec::new();
         let mut directories = vec![(self.root.clone(), String::new())];
         // Only the directory that the prefix names need be read, not its neighbours.
@@ -231,6 +305,7 @@ impl Storage for Local {
 
     fn delete(&self, path: &str) -> Result<()> {
         let file = self.file(path)?;
+        self.guard.check(false)?;
         let context = || format!("cannot delete `{}`", file.display());
         match fs::remove_file(&file) {
             Ok(()) => {}
@@ -398,6 +473,42 @@ mod tests {
         assert_eq!(storage.clear_remains().unwrap(), 0);
         assert!(directory.path().join("packs/.tmp-new").exists());
         assert_eq!(storage.read("packs/x").unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_name_is_given_once_also_where_the_file_system_cannot_decide() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("x");
+        let temporary = |text: &str| {
+            let mut made = tempfile::NamedTempFile::new_in(directory.path()).unwrap();
+            made.write_all(text.as_bytes()).unwrap();
+            made
+        };
+        let winners: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|number| {
+                    let made = temporary(&number.to_string());
+                    let file = &file;
+                    scope.spawn(move || usize::from(publish_by_claim(made, file).is_ok()))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(winners, 1);
+        // A claim is in the way while it is young, and not when its maker died long ago.
+        let other = directory.path().join("y");
+        let claim = directory.path().join(".claim-y");
+        let left = File::create(&claim).unwrap();
+        let refused = publish_by_claim(temporary("y"), &other).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        let old = std::time::SystemTime::now() - 2 * CLAIM_LIFE;
+        left.set_modified(old).unwrap();
+        publish_by_claim(temporary("y"), &other).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"y");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]

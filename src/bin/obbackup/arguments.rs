@@ -11,6 +11,8 @@ use crate::arriving::ConnectionArguments;
 use obbackup::codec::Compression;
 use obbackup::format::manifest::{BackupType, Part};
 
+use crate::copy::Copy;
+use crate::storage::{Df, ListStorages, TestStorage};
 use crate::undo::Undo;
 
 /// Back up and restore one Openbravo instance as one consistent unit
@@ -118,6 +120,7 @@ pub enum Command {
     Pin(crate::pin::Pin),
     Unpin(crate::pin::Unpin),
     Delete(Delete),
+    Copy(Copy),
     Doctor(Doctor),
     #[command(subcommand)]
     Storage(Storage),
@@ -186,6 +189,10 @@ pub struct Backup {
     /// Keep it until it is unpinned, whatever the retention says
     #[arg(long)]
     pub pin: bool,
+
+    /// Copy it to this repository too, besides those that the configuration names
+    #[arg(long, value_name = "NAME")]
+    pub copy_to: Vec<String>,
 
     /// Only these parts, separated by commas
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words::<Part>(Part::ALL.iter().map(|it| it.word())))]
@@ -429,19 +436,13 @@ pub struct Doctor {
     pub proxy_snippets: bool,
 }
 
-/// About the room that backups take
+/// About the places that repositories lie in
 #[derive(Debug, Subcommand)]
 pub enum Storage {
+    List(ListStorages),
+    Test(TestStorage),
     Df(Df),
 }
-
-/// Show used, free and total space of the repository's device
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  obbackup storage df
-  obbackup storage df --json")]
-pub struct Df {}
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]

@@ -3,16 +3,19 @@
 use std::fmt::Write as _;
 
 use comfy_table::Cell;
+use serde::Serialize;
 
-use obbackup::command::backup::{self, BackupOptions, BackupPlan};
+use obbackup::command::backup::{self, BackupOptions, BackupPlan, BackupTaken};
+use obbackup::command::copy::{CopyOutcome, copy_to_each};
 use obbackup::command::restore::states::Expiry;
+use obbackup::config::RepositorySection;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
 
 use crate::Outcome;
 use crate::arguments::Backup;
 use crate::output::{Output, counted, safe, size};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::show::summary_text;
 
 pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
@@ -32,8 +35,10 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
             .show(&plan, |output| plan_text(output, &plan))?;
         return Ok(Outcome::Good);
     }
+    // Before the work: a name that is not known should not show after it.
+    let targets = copy_targets(session, arguments)?;
     let configuration = session.configuration()?;
-    let place = session.repository_choice()?.url;
+    let place = session.repository_choice()?.section.url;
     let books = session.books(&instance, &configuration);
     let open = || session.repository();
     let taken = session.work(|progress| {
@@ -51,16 +56,80 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         .expire_due(configuration.restore.keeps_old());
         Ok(taken)
     })?;
-    session.output.show(&taken, |_| {
+    let copies = if targets.is_empty() {
+        Vec::new()
+    } else {
+        let repository = session.repository()?;
+        let backup = repository.resolve(&taken.summary.id.to_hex(), None)?;
+        let cache = session::cache_directory();
+        session.work(|progress| {
+            let (owner, cache) = (Some(instance.owner), cache.as_deref());
+            Ok(copy_to_each(
+                &repository,
+                &backup,
+                &targets,
+                owner,
+                cache,
+                progress,
+            ))
+        })?
+    };
+    let all_copied = copies.iter().all(|copy| copy.copied.is_some());
+    let document = Document {
+        taken: &taken,
+        copies: &copies,
+    };
+    session.output.show(&document, |_| {
         // The warnings stand on standard error already.
         let mut summary = taken.summary.clone();
         summary.warnings.clear();
-        summary_text(&summary)
+        let mut text = summary_text(&summary);
+        for copy in &copies {
+            text.push_str(&copy_text(copy));
+        }
+        text
     })?;
     Ok(match taken.summary.status {
-        Status::Good => Outcome::Good,
-        Status::Partial => Outcome::But(ErrorKind::Partial),
+        Status::Good if all_copied => Outcome::Good,
+        _ => Outcome::But(ErrorKind::Partial),
     })
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    taken: &'a BackupTaken,
+    copies: &'a [CopyOutcome],
+}
+
+/// The repositories that the new backup is copied to, each once.
+fn copy_targets(session: &Session, arguments: &Backup) -> Result<Vec<(String, RepositorySection)>> {
+    let configuration = session.configuration()?;
+    let configured = session.repository_choice()?.section.copy_to;
+    let mut targets: Vec<(String, RepositorySection)> = Vec::new();
+    for name in configured.iter().chain(&arguments.copy_to) {
+        if targets.iter().all(|(known, _)| known != name) {
+            let section = configuration.repository(Some(name))?.section;
+            targets.push((name.clone(), section));
+        }
+    }
+    Ok(targets)
+}
+
+fn copy_text(copy: &CopyOutcome) -> String {
+    match (&copy.copied, &copy.message) {
+        (Some(copied), _) => crate::copy::text(copied),
+        (None, message) => {
+            let message = message.as_deref().unwrap_or_default();
+            let hint = copy.hint.as_deref().unwrap_or_default();
+            format!(
+                "NOT copied to {}: {}\n  {}\n",
+                safe(&copy.repository),
+                safe(message),
+                safe(hint)
+            )
+        }
+    }
 }
 
 fn plan_text(output: &Output, plan: &BackupPlan) -> String {

@@ -29,7 +29,7 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
         instance: &instance,
         configuration: &session.configuration()?,
         surroundings: &session.surroundings()?,
-        repository: session.repository(),
+        repository: session.repository_itself(),
         tomcat: session.tomcat(&instance),
     }));
     session

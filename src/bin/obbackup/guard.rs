@@ -123,7 +123,7 @@ fn take(session: &Session, instance: &Instance, command: &[OsString]) -> Result<
     };
     let surroundings = session.surroundings()?;
     let configuration = session.configuration()?;
-    let place = session.repository_choice()?.url;
+    let place = session.repository_choice()?.section.url;
     let books = session.books(instance, &configuration);
     let open = || -> Result<Repository> { session.repository() };
     let listening = Listening::begin()?;

@@ -26,7 +26,7 @@ pub fn run(session: &Session, arguments: &Init) -> Result<Outcome> {
     let choice = session.repository_choice()?;
     let mut file = session.configuration_file_to_write()?;
     let made = init(
-        &choice.url,
+        &choice.section,
         arguments.compression,
         &claim,
         instance.as_ref(),

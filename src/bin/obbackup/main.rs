@@ -4,6 +4,7 @@ mod arguments;
 mod arriving;
 mod backup;
 mod contents;
+mod copy;
 mod delete;
 mod doctor;
 mod drill;
@@ -85,6 +86,9 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Status(arguments) => status::run(&session, &arguments),
         Command::Doctor(arguments) => doctor::run(&session, &arguments),
         Command::Delete(arguments) => delete::run(&session, &arguments),
+        Command::Copy(arguments) => copy::run(&session, &arguments),
+        Command::Storage(arguments::Storage::List(_)) => storage::list(&session),
+        Command::Storage(arguments::Storage::Test(_)) => storage::test(&session),
         Command::Forget(arguments) => forget::run(&session, &arguments),
         Command::Prune(arguments) => prune::run(&session, &arguments),
         Command::Pin(arguments) => pin::run(&session, &arguments.id, true),

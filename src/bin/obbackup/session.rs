@@ -11,7 +11,9 @@ use obbackup::command::nights::Place;
 use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
 use obbackup::command::throttle::Throttle;
-use obbackup::config::{self, Configuration, ConfigurationFile, RepositoryChoice, RestoreSection};
+use obbackup::config::{
+    self, Configuration, ConfigurationFile, Owner, RepositoryChoice, RestoreSection,
+};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::instance::{self, Environment, Instance};
 use obbackup::job::{self, StatusFiles};
@@ -19,7 +21,7 @@ use obbackup::progress::Progress;
 use obbackup::repository::Repository;
 use obbackup::repository::backups::Backup;
 use obbackup::schedule::calendar;
-use obbackup::storage;
+use obbackup::storage::{self, Storage};
 use obbackup::tomcat::systemd::Systemd;
 use obbackup::tomcat::{self, Tomcat};
 
@@ -132,12 +134,15 @@ impl Session {
 
     /// Where the repository is; a path is absolute.
     pub fn repository_choice(&self) -> Result<RepositoryChoice> {
-        let mut choice = self
-            .configuration()?
-            .repository(self.global.repository.as_deref())?;
-        if !choice.url.contains("://") && !choice.url.is_empty() {
-            let path = absolute(Path::new(&choice.url))?;
-            choice.url = path.into_os_string().into_string().map_err(|path| {
+        self.choose(self.global.repository.as_deref())
+    }
+
+    fn choose(&self, selector: Option<&str>) -> Result<RepositoryChoice> {
+        let mut choice = self.configuration()?.repository(selector)?;
+        let url = &mut choice.section.url;
+        if !url.contains("://") && !url.is_empty() {
+            let path = absolute(Path::new(url))?;
+            *url = path.into_os_string().into_string().map_err(|path| {
                 Error::new(
                     ErrorKind::Usage,
                     format!(
@@ -152,13 +157,34 @@ impl Session {
 
     /// The repository, opened.
     pub fn repository(&self) -> Result<Repository> {
-        // What is made there belongs to the owner of the instance, whoever runs this.
-        let owner = self
-            .instance_if_any()
-            .ok()
-            .flatten()
-            .map(|instance| instance.owner);
-        Repository::open(storage::open(&self.repository_choice()?.url, owner)?)
+        Repository::at(
+            &self.repository_choice()?.section,
+            self.owner(),
+            cache_directory().as_deref(),
+        )
+    }
+
+    /// The same, where what is there matters and no copy of it will do.
+    pub fn repository_itself(&self) -> Result<Repository> {
+        Repository::at(&self.repository_choice()?.section, self.owner(), None)
+    }
+
+    /// Another repository than the one that the command is about.
+    pub fn named_repository(&self, selector: &str) -> Result<Repository> {
+        let choice = self.choose(Some(selector))?;
+        let cache = cache_directory();
+        Repository::at(&choice.section, self.owner(), cache.as_deref())
+    }
+
+    /// The place of the repository, which need not be one.
+    pub fn storage_itself(&self) -> Result<Arc<dyn Storage>> {
+        storage::open(&self.repository_choice()?.section, self.owner())
+    }
+
+    /// The owner of the instance: what is made in a repository belongs to them, whoever runs this.
+    pub fn owner(&self) -> Option<Owner> {
+        let instance = self.instance_if_any().ok().flatten();
+        instance.map(|instance| instance.owner)
     }
 
     /// The backup that `text` names. `latest` is the instance's own where there is one.
@@ -187,6 +213,7 @@ impl Session {
             program_directories: std::env::split_paths(&path).collect(),
             work_directory: std::env::temp_dir(),
             throttle: Throttle::configured(&backup),
+            cache_directory: cache_directory(),
         })
     }
 
@@ -311,6 +338,16 @@ pub fn zone() -> Tz {
     let named = std::env::var("TZ").ok();
     let named = named.and_then(|name| calendar::zone(name.trim_start_matches(':')).ok());
     named.unwrap_or_else(calendar::zone_of_machine)
+}
+
+/// Where copies of what never changes in a distant repository are kept; nowhere without a home.
+pub fn cache_directory() -> Option<PathBuf> {
+    let named = |name| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let base = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+    Some(base?.join("obbackup"))
 }
 
 /// From the current directory on, without `..`, which means something else once a link on the way

@@ -1,18 +1,145 @@
-//! `storage df`: the room that a repository has and takes.
+//! `storage df`, `list` and `test`: where repositories lie, what room they have, what can be done there.
 
+use clap::Args;
+use comfy_table::{Cell, Color};
+use serde::Serialize;
+
+use obbackup::command::doctor::Health;
 use obbackup::command::space::{Forecast, Level};
-use obbackup::command::storage::{StorageUse, storage_use};
-use obbackup::error::Result;
+use obbackup::command::storage::{self, StorageTest, StorageUse, storage_use};
+use obbackup::error::{ErrorKind, Result};
 
 use crate::Outcome;
 use crate::output::{Output, count, counted, safe, size};
 use crate::session::Session;
+
+/// Show used, free and total space of the repository's device
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  obbackup storage df
+  obbackup storage df --json")]
+pub struct Df {}
+
+/// List the repositories of the configuration
+///
+/// Nothing is asked of them: `storage test` does that.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  obbackup storage list
+  obbackup storage list --json")]
+pub struct ListStorages {}
+
+/// Try whether a repository can live in a place
+///
+/// Writes, reads, lists, replaces and deletes one small object, and says for whatever is refused which
+/// permission is missing. The place need not be a repository yet.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  obbackup storage test
+  obbackup storage test --repository s3://bucket/openbravo")]
+pub struct TestStorage {}
 
 pub fn df(session: &Session) -> Result<Outcome> {
     let marks = session.configuration()?.space;
     let used = storage_use(&session.repository()?, &marks)?;
     session.output.show(&used, |_| text(&used))?;
     Ok(Outcome::Good)
+}
+
+#[derive(Serialize)]
+struct Listed {
+    repositories: Vec<ListedRepository>,
+}
+
+#[derive(Serialize)]
+struct ListedRepository {
+    name: String,
+    url: String,
+    default: bool,
+    copy_to: Vec<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    require_mount: bool,
+}
+
+pub fn list(session: &Session) -> Result<Outcome> {
+    let configuration = session.configuration()?;
+    // Without a default the only one is meant.
+    let only = configuration.repository.len() == 1;
+    let repositories = configuration.repository.iter().map(|(name, section)| {
+        let default = configuration.default_repository.as_ref();
+        ListedRepository {
+            default: default.map_or(only, |default| default == name),
+            name: name.clone(),
+            url: section.url.clone(),
+            copy_to: section.copy_to.clone(),
+            region: section.region.clone(),
+            endpoint: section.endpoint.clone(),
+            require_mount: section.require_mount,
+        }
+    });
+    let listed = Listed {
+        repositories: repositories.collect(),
+    };
+    session.output.show(&listed, |output| {
+        if listed.repositories.is_empty() {
+            return "No repository is set up. Create one: obbackup init --repository DIR\n"
+                .to_owned();
+        }
+        let rows = listed.repositories.iter().map(|repository| {
+            vec![
+                Cell::new(safe(&repository.name)),
+                Cell::new(safe(&repository.url)),
+                Cell::new(if repository.default { "yes" } else { "" }),
+                Cell::new(safe(&repository.copy_to.join(", "))),
+            ]
+        });
+        output.table(
+            &["NAME", "URL", "DEFAULT", "COPIED TO"],
+            &[],
+            rows.collect(),
+        )
+    })?;
+    Ok(Outcome::Good)
+}
+
+pub fn test(session: &Session) -> Result<Outcome> {
+    let place = session.storage_itself()?;
+    let tried = storage::test(&*place)?;
+    session
+        .output
+        .show(&tried, |output| test_text(output, &tried))?;
+    Ok(if tried.works {
+        Outcome::Good
+    } else {
+        Outcome::But(ErrorKind::Failure)
+    })
+}
+
+fn test_text(output: &Output, tried: &StorageTest) -> String {
+    let rows = tried.steps.iter().map(|step| {
+        let (word, color) = match step.result {
+            Health::Ok => ("ok", Color::Green),
+            Health::Warning => ("warning", Color::Yellow),
+            Health::Failure => ("failure", Color::Red),
+        };
+        let mut found = safe(&step.found);
+        if let Some(remedy) = &step.remedy {
+            found.push('\n');
+            found.push_str(&safe(remedy));
+        }
+        vec![
+            output.colored(word, color),
+            Cell::new(step.name),
+            Cell::new(format!("{} ms", step.milliseconds)),
+            Cell::new(found),
+        ]
+    });
+    let table = output.table(&["RESULT", "STEP", "TIME", "FOUND"], &[2], rows.collect());
+    format!("{}\n{table}", safe(&tried.location))
 }
 
 fn text(used: &StorageUse) -> String {

@@ -21,7 +21,7 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     if arguments.drill {
         return drill::run(session, arguments);
     }
-    let repository = session.repository()?;
+    let repository = session.repository_itself()?;
     let backup = arguments
         .id
         .as_ref()

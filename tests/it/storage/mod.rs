@@ -1,0 +1,17 @@
+//! The storages against real servers and devices, and what goes wrong with those.
+
+mod budget;
+mod conformance;
+#[path = "../../../src/storage/contract.rs"]
+mod contract;
+mod copies;
+mod credentials;
+mod devices;
+mod faults;
+mod locked;
+mod machines;
+mod story;
+
+// What the conformance suite is written in.
+use obbackup::error::{ErrorKind, Result};
+use obbackup::storage::{Object, Storage};

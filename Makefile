@@ -4,7 +4,7 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm demo bench bench-storage bench-downtime screenshots man clean
+.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm module demo bench bench-storage bench-downtime screenshots man clean
 
 build:
 	$(CARGO) build --release --locked
@@ -18,7 +18,7 @@ java: build
 setup:
 	tests/support/setup.sh
 
-test: setup lint unit reader jvm
+test: setup lint unit reader jvm module
 
 lint: format clippy doc licences advisories
 
@@ -50,6 +50,10 @@ reader:
 # The Java side against the real library, under -Xcheck:jni.
 jvm:
 	java/test.sh
+
+# The Openbravo module without an ERP: its dictionary's rules, and its Java against stand-ins.
+module:
+	tests/module.sh
 
 demo:
 	tests/support/setup.sh demo

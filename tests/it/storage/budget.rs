@@ -58,6 +58,7 @@ impl Table {
                 let count = operations.get(operation).copied().unwrap_or_default();
                 let _ = write!(text, "{count:>8}");
             }
+            #[allow(clippy::cast_precision_loss)] // For people.
             let megabytes = *bytes as f64 / f64::from(1 << 20);
             let _ = writeln!(text, "{megabytes:>8.1}{:>10.2}", time.as_secs_f64());
         }
@@ -103,7 +104,7 @@ fn measure_all(world: &World, proxy: &Proxy, table: &mut Table) {
     a_day(world);
     cold();
     table.measure(proxy, "nightly backup, cold cache", || {
-        run(world, &["backup"])
+        run(world, &["backup"]);
     });
     table.measure(proxy, "list", || run(world, &["list"]));
     cold();

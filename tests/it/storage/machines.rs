@@ -196,10 +196,10 @@ fn two_machines_and_a_pruning_one_lose_nothing() {
         kills += 1;
         if kills % 10 == 0 {
             // Everybody pauses, as nobody may prune what is being read.
-            machines.iter_mut().for_each(|machine| {
+            for machine in &mut machines {
                 let _ = machine.child.kill();
                 let _ = machine.child.wait();
-            });
+            }
             assert_all_restore(&repository);
             checks += 1;
             machines = (0..3).map(start).collect();

@@ -79,13 +79,9 @@ impl Repository {
     pub fn condemned(&self) -> Result<Condemned> {
         let mut condemned = Condemned::default();
         for object in self.storage().list(path::CONDEMNED)? {
-            match self.storage().read(&object.path) {
-                Ok(bytes) => {
-                    if let Ok(list) = sealed::unseal(&bytes) {
-                        condemned.add(list);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+            match self.read_proven(&object.path, sealed::unseal) {
+                Ok(list) => condemned.add(list),
+                Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }

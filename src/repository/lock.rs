@@ -94,12 +94,15 @@ impl Repository {
         let mut listed = self.storage.list(path::LOCKS)?;
         listed.retain(|object| Some(&object.path) != mine.as_ref());
         let mut leases = Vec::new();
-        for read in self.read_each(&listed, |object| self.storage.read(&object.path)) {
+        let read = self.read_each(&listed, |object| {
+            self.read_proven(&object.path, sealed::unseal::<Lease>)
+        });
+        for read in read {
             match read {
+                Ok(lease) => leases.push(lease),
                 // A lease that cannot be read says nothing of its holder. It was written whole, so it was damaged
                 // since; its holder, if alive, renews it within a minute.
-                Ok(bytes) => leases.extend(sealed::unseal::<Lease>(&bytes).ok()),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -190,7 +190,7 @@ impl Repository {
         let mut packs = plan.survey.unindexed.clone();
         packs.retain(stays);
         for id in &indexes.sound {
-            let index = Index::decode(id, &self.storage().read(&path::index(id))?)?;
+            let index = self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))?;
             packs.extend(index.packs.into_iter().filter(stays));
         }
         packs.sort_by_key(|pack| pack.id);

@@ -141,8 +141,8 @@ impl Reader {
         };
         let stored = ahead.read(*pack, *pack_bytes, &place.range(), |range| {
             self.repository.read_stored(id, pack, range)
-        })?;
-        match prove(id, pack, place, &stored) {
+        });
+        match stored.and_then(|stored| prove(id, pack, place, &stored)) {
             // A bit may have flipped on the way: again, and this chunk alone.
             Err(error) if error.kind() == ErrorKind::Damaged => {
                 self.repository.read_chunk(id, pack, place)

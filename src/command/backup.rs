@@ -366,7 +366,7 @@ impl Job<'_> {
         let written = writer.finish()?;
         files.sort_by_key(|files| files.part);
         if let (Some(database), Some(parent)) = (&database, &parent) {
-            warnings.extend(shrunken(database, parent));
+            warnings.extend(database::shrunken(database, parent));
         }
         for warning in &warnings {
             progress.warn(warning);
@@ -635,21 +635,4 @@ fn parent(repository: &Repository, instance: &Instance) -> Result<Option<Backup>
     Ok(found.backups.into_iter().find(|backup| {
         backup.manifest.instance.id == instance.id && !backup.manifest.files.is_empty()
     }))
-}
-
-/// A database that lost tables or most of its rows since the last backup deserves a second look.
-fn shrunken(database: &DatabasePart, parent: &Backup) -> Option<String> {
-    let before = parent.manifest.database.as_ref()?;
-    if database.tables < before.tables {
-        return Some(format!(
-            "the database has {} tables; the backup before had {}",
-            database.tables, before.tables
-        ));
-    }
-    (database.rows < before.rows / 2).then(|| {
-        format!(
-            "the database has {} rows; the backup before had {}",
-            database.rows, before.rows
-        )
-    })
 }

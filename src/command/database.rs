@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use super::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::DatabaseState;
+use crate::format::manifest::DatabasePart;
 use crate::instance::{Instance, Role, SslMode, SystemStatus, status};
 use crate::postgresql::address::DatabaseAddress;
 use crate::postgresql::client::Session;
 use crate::postgresql::programs::Programs;
+use crate::repository::backups::Backup;
 use crate::source::database::{CaptureOptions, DatabaseSource};
 use crate::target::database::{DatabaseTarget, RestoreOptions, is_superuser};
 
@@ -222,4 +224,21 @@ pub fn check_status(instance: &Instance, code: Option<&str>) -> Result<Option<St
         ))),
         _ => Ok(None),
     }
+}
+
+/// A database that lost tables or most of its rows since the last backup deserves a second look.
+pub(super) fn shrunken(database: &DatabasePart, parent: &Backup) -> Option<String> {
+    let before = parent.manifest.database.as_ref()?;
+    if database.tables < before.tables {
+        return Some(format!(
+            "the database has {} tables; the backup before had {}",
+            database.tables, before.tables
+        ));
+    }
+    (database.rows < before.rows / 2).then(|| {
+        format!(
+            "the database has {} rows; the backup before had {}",
+            database.rows, before.rows
+        )
+    })
 }

@@ -260,7 +260,7 @@ fn bad_configuration_is_refused_with_its_line() {
     place
         .run("list")
         .expect(2)
-        .says("line 2: unknown key `jbos`\nhint: Known keys there: jobs, exclude.");
+        .says("line 2: unknown key `jbos`\nhint: Known keys there: jobs, nice, bytes_per_second, exclude.");
 }
 
 #[test]

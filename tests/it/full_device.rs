@@ -65,6 +65,18 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Takes away what [`Self::fill`] left.
+    fn empty(&self) {
+        for entry in fs::read_dir(self.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+}
+
 impl Drop for Device {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.path()).status();
@@ -94,7 +106,9 @@ fn on_a_full_device_backups_can_be_deleted_and_pruned() {
         assert!(stored_bytes(&*storage) < before);
         sound(&repository, options);
 
-        // Full once more, and now what is forgotten is pruned.
+        // Somebody makes room, the reserve is taken anew, and the device is full once more: now what is forgotten is
+        // pruned.
+        device.empty();
         storage.release_reserve().unwrap();
         {
             let lock = repository
@@ -110,12 +124,7 @@ fn on_a_full_device_backups_can_be_deleted_and_pruned() {
         assert!(pruned.freed_bytes > 1_000_000, "{options}: {pruned:?}");
         assert!(read_back(&repository, &kept).unwrap() == contents(1));
 
-        for entry in fs::read_dir(device.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                fs::remove_file(path).unwrap();
-            }
-        }
+        device.empty();
         let next = take(&repository, 120).unwrap();
         assert!(read_back(&repository, &next).unwrap() == contents(120));
         sound(&repository, options);

@@ -427,7 +427,14 @@ fn keep_machine_settings(instance: &Instance, part: Part, staged: &Path) -> Resu
     // The machine's own names the repository and this instance, the backup's would name another.
     let own = staged.join(crate::config::FILE_NAME);
     if part == Part::Configuration && own.exists() {
-        std::fs::remove_file(&own).io_context(|| format!("cannot remove `{}`", own.display()))?;
+        let context = || format!("cannot remove `{}`", own.display());
+        // Which changes the directory's time, and that is the backup's.
+        let time = std::fs::metadata(staged).and_then(|directory| directory.modified());
+        let time = time.io_context(context)?;
+        std::fs::remove_file(&own).io_context(context)?;
+        std::fs::File::open(staged)
+            .and_then(|directory| directory.set_modified(time))
+            .io_context(context)?;
     }
     keep_in(instance, &directory.join(PROPERTIES), |_| true)?;
     // This one goes before the other where a host has the name of the old one.

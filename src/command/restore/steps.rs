@@ -16,6 +16,7 @@ use super::staging::{self, Stage};
 use super::{Control, Steady, states};
 use crate::command::database::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::Part;
 use crate::instance::Instance;
 use crate::postgresql::Session;
 use crate::progress::Progress;
@@ -156,7 +157,9 @@ impl Steps<'_> {
                 steps.ask(|session| standing::drop(session, &names.live))
             })?;
         }
-        for stage in &header.files {
+        // The configuration is small, and without it no command would find the instance again.
+        let large = |stage: &&Stage| stage.part != Part::Configuration;
+        for stage in header.files.iter().filter(large) {
             self.effect("delete old", |_| {
                 stage.make(instance.owner)?;
                 stage.delete_live()

@@ -35,7 +35,10 @@ class ReloadTest {
   private static final int RELOADS = 10;
   /** Until then the JVM still compiles, and Tomcat fills what it keeps. */
   private static final int WARMING_UP = 5;
-  /** What one reload may cost for good: 2 MiB of the image of the library (its relocated data), and the JVM's classes. */
+  /**
+   * What one reload may cost for good: 2 MiB of the library's image (its relocated data), and the
+   * JVM's own classes.
+   */
   private static final long KIB_PER_RELOAD = 6 * 1024;
 
   @TempDir

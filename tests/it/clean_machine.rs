@@ -143,7 +143,7 @@ fn an_instance_comes_to_a_clean_machine_and_goes_on_there() {
     // A role that only the old server has, and a build that broke off.
     world.cluster.psql(
         "clean_origin",
-        "DO $$ BEGIN CREATE ROLE old_reports; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+        "DO $$ BEGIN CREATE ROLE old_reports; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
          GRANT SELECT ON c_order TO old_reports;
          UPDATE ad_system_info SET system_status = 'RB43';
          REFRESH MATERIALIZED VIEW sales_of_month_mv",

@@ -171,7 +171,7 @@ fn the_independent_reader_brings_back_what_version_1_wrote() {
         assert_same_files(&restored);
         cluster.psql(
             "postgres",
-            "DO $$ BEGIN CREATE ROLE golden; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+            "DO $$ BEGIN CREATE ROLE golden; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
         );
         let programs = cluster.bin("psql").parent().unwrap().to_owned();
         let path = std::env::var_os("PATH").unwrap();

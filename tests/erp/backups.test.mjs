@@ -51,12 +51,18 @@ after(async () => {
 });
 
 // Each goes on where the one before has ended.
+let broken = false;
 function step(name, act) {
-  test(name, async () => {
+  test(name, async context => {
+    if (broken) {
+      context.skip('an earlier step failed');
+      return;
+    }
     const begun = Date.now();
     try {
       await act();
     } catch (error) {
+      broken = true;
       await person.picture(`failed-${name.replace(/\W+/g, '-')}`).catch(() => {});
       throw error;
     }
@@ -108,6 +114,7 @@ step('Test looks whether backups and restores can work', async () => {
 });
 
 step('a backup shows its progress, goes on without the browser, and a second click does nothing', async () => {
+  const before = await person.finished();
   await backUp('before the price change');
   await until('the bar', () => person.isWorking());
   const again = await person.call('BackupHandler', { body: { label: 'second click' } });
@@ -118,7 +125,7 @@ step('a backup shows its progress, goes on without the browser, and a second cli
   await person.logIn();
   await person.openBackups();
   await person.picture('progress-again');
-  const outcome = await person.outcome();
+  const outcome = await person.outcome(before);
   assert.equal(outcome.type, 'success', outcome.text);
   assert.deepEqual(await person.labels(), ['before the price change']);
   await person.picture('taken');
@@ -126,11 +133,12 @@ step('a backup shows its progress, goes on without the browser, and a second cli
 
 step('a backup can be cancelled and leaves nothing behind', async () => {
   fs.writeFileSync(path.join(home, 'attachments', 'large'), Buffer.alloc(300 << 20, Math.random().toString()));
+  const before = await person.finished();
   try {
     await backUp('to be cancelled');
     await until('the bar', () => person.isWorking());
     await person.press('Cancel');
-    const outcome = await person.outcome();
+    const outcome = await person.outcome(before);
     assert.equal(outcome.type, 'warning', outcome.text);
     assert.deepEqual(await person.labels(), ['before the price change']);
   } finally {
@@ -145,7 +153,7 @@ step('the grid is filtered by month', async () => {
   assert.deepEqual(await person.labels(), []);
   await person.filter({ monthTaken: month });
   assert.deepEqual(await person.labels(), ['before the price change']);
-  await person.filter({});
+  await person.filter({ monthTaken: '' });
 });
 
 step('a backup is pinned and unpinned', async () => {
@@ -159,8 +167,9 @@ step('a backup is pinned and unpinned', async () => {
 
 step('a backup is verified', async () => {
   await person.select('before the price change');
+  const before = await person.finished();
   await person.press('Verify');
-  const outcome = await person.outcome();
+  const outcome = await person.outcome(before);
   assert.equal(outcome.type, 'success', outcome.text);
   await person.picture('verified');
 });
@@ -286,27 +295,62 @@ step('nobody else is answered', async () => {
   assert.ok(!(await anonymous.text()).includes('"running"'));
 });
 
-step('ten reloads of the web application leave no thread and no descriptor of the native side behind', async () => {
-  const deployed = path.join(process.env.CATALINA_BASE, 'webapps', path.basename(new URL(url).pathname));
-  const reload = async () => {
-    const now = new Date();
-    fs.utimesSync(path.join(deployed, 'WEB-INF/web.xml'), now, now);
-    await until('the reload', async () => !(await answers()), 60);
-    await until('the ERP', answers, 180);
-  };
+const deployed = path.join(
+  process.env.CATALINA_BASE || home,
+  'webapps',
+  path.basename(new URL(url).pathname)
+);
+
+async function reload() {
+  const now = new Date();
+  fs.utimesSync(path.join(deployed, 'WEB-INF/web.xml'), now, now);
+  await until('the reload', async () => !(await answers()), 60);
+  await until('the ERP', answers, 180);
+}
+
+step('ten reloads leave no thread and no descriptor of the native side behind', async () => {
   await reload();
-  const before = held();
+  const first = held();
   for (let i = 0; i < 10; i++) {
     await reload();
   }
   const now = held();
-  console.log(`# before ${JSON.stringify(before)}, after ten reloads ${JSON.stringify(now)}`);
-  assert.ok(now.native <= before.native && now.java <= before.java);
-  assert.ok(now.descriptors <= before.descriptors + 20);
-  await person.logIn();
-  await person.openBackups();
+  console.log(`# before ${JSON.stringify(first)}, after ten reloads ${JSON.stringify(now)}`);
+  assert.equal(now.native, first.native);
+  assert.equal(now.java, first.java);
+  assert.ok(now.descriptors <= first.descriptors + 20);
 });
 
-step('with a library that is no library the ERP works and the window says what is wrong', async () => {
-  // A reload is enough: it loads the library anew.
+step('with a damaged library the ERP works and the window says what is wrong', async () => {
+  const libraries = path.join(deployed, 'WEB-INF/lib');
+  const name = fs.readdirSync(libraries).find(file => /^obbackup-.*\.jar$/.test(file));
+  const jar = path.join(libraries, name);
+  const kept = path.join(work, name);
+  const unpacked = fs.mkdtempSync(path.join(work, 'jar-'));
+  fs.copyFileSync(jar, kept);
+  execFileSync('jar', ['--extract', '--file', kept], { cwd: unpacked });
+  const [platform] = fs.readdirSync(path.join(unpacked, 'native'));
+  fs.writeFileSync(path.join(unpacked, 'native', platform, 'libobbackup.so'), 'no library');
+  const damaged = path.join(work, 'damaged.jar');
+  execFileSync('jar', ['--create', '--file', damaged, '-C', unpacked, '.']);
+  const put = file => {
+    // Another file, not other bytes under those that Tomcat has mapped.
+    fs.copyFileSync(file, `${jar}.new`);
+    fs.renameSync(`${jar}.new`, jar);
+    return reload();
+  };
+  try {
+    await put(damaged);
+    await person.logIn();
+    await person.openBackups();
+    const message = await until('what is wrong', () => person.message());
+    assert.equal(message.type, 'error');
+    assert.match(message.text, /libobbackup\.so in this jar is damaged/);
+    await person.picture('damaged-library');
+  } finally {
+    await put(kept);
+  }
+  await person.logIn();
+  await person.openBackups();
+  assert.match(await person.repositoryText(), /openbravo/);
 });

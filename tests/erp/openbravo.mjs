@@ -246,11 +246,12 @@ export class Person {
   }
 
   async filter(values) {
-    await this.view((view, criteria) => {
-      view.viewGrid.filterEditor.setValues(criteria);
-      view.viewGrid.filterEditor.performAction(true);
-    }, values);
-    await this.page.waitForTimeout(500);
+    for (const [name, value] of Object.entries(values)) {
+      const field = this.page.locator(`input[name=${name}]`).filter({ visible: true }).first();
+      await field.fill(value);
+      await field.press('Enter');
+    }
+    await this.page.waitForTimeout(1500);
   }
 
   /** Whether the row with this label is pinned. */
@@ -299,12 +300,17 @@ export class Person {
     );
   }
 
-  /** Waits for the end of work, and gives what the message bar says of it. */
-  async outcome(seconds = 180) {
-    await until('the end of the work', async () => !(await this.isWorking()), seconds);
-    const message = await until('a message', () => this.message());
+  /** How many pieces of work have ended. */
+  async finished() {
+    return JSON.parse((await this.call('StatusHandler')).text).finished;
+  }
+
+  /** Waits until more than `before` pieces of work have ended; what the message bar says of the last. */
+  async outcome(before, seconds = 180) {
+    await until('the end of the work', async () => (await this.finished()) > before, seconds);
+    await until('no bar', async () => !(await this.isWorking()));
     await this.settled();
-    return message;
+    return until('a message', () => this.message());
   }
 
   /** Goes through Module Management with a module's file, up to the last button. */

@@ -8,8 +8,7 @@
     DATE_WIDTH = 140,
     label = OB.OBBKP.label,
     html = OB.OBBKP.html,
-    dialogs = OB.OBBKP.dialogs,
-    opened = {};
+    dialogs = OB.OBBKP.dialogs;
 
   function say(view, message) {
     var types = {
@@ -39,6 +38,7 @@
   }
 
   function ask(view, handler, request) {
+    view.messageBar.hide();
     call(view, handler, request, function(answer) {
       answered(view, answer);
     });
@@ -100,7 +100,7 @@
   }
 
   function answered(view, answer) {
-    var state = opened[view.ID],
+    var state = view.obbkpState,
       strips = view.obbkpStrips,
       message = answer.problem || answer.answer;
     if (state.isRestoring && !answer.isRestore) {
@@ -187,8 +187,8 @@
 
   // Once for each opened window: what the repository holds now.
   function watch(view) {
-    if (!opened[view.ID]) {
-      opened[view.ID] = { running: false };
+    if (!view.obbkpState) {
+      view.obbkpState = { running: false };
       view.obbkpStrips = new OB.OBBKP.Strips(view, {
         cancel: function() {
           ask(view, 'CancelHandler');
@@ -206,7 +206,7 @@
       widen(view.viewGrid);
       ask(view, 'RefreshHandler');
     }
-    return opened[view.ID];
+    return view.obbkpState;
   }
 
   function selected(view) {

@@ -68,7 +68,7 @@ final class Backups {
       try {
         open().runSchedules();
       } catch (BackupException | IllegalStateException e) {
-        log.warn("Backups do not work here: {}", e);
+        log.warn("Backups do not work here: {}", e.toString());
       }
     }, "OBBKP start");
     starter.setDaemon(true);
@@ -147,7 +147,7 @@ final class Backups {
         running.join(5_000);
       }
     } catch (BackupException e) {
-      log.warn("The backup library does not stop: {}", e);
+      log.warn("The backup library does not stop: {}", e.toString());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

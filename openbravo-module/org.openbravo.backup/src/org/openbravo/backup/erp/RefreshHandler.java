@@ -19,8 +19,7 @@ public class RefreshHandler extends SystemAdministratorHandler {
   JSONObject answer(JSONObject request) throws JSONException {
     JSONObject answer = StatusHandler.status();
     Backup backup = Backups.get().open();
-    Object configured = backup.settings().value("repository");
-    if (configured == null) {
+    if (backup.repositories().repositories().isEmpty()) {
       return answer.put("repository", new JSONObject().put("isNamed", false)
           .put("title", Texts.text("NoRepository"))
           .put("text", Texts.text("NoRepositoryHelp")));
@@ -57,7 +56,8 @@ public class RefreshHandler extends SystemAdministratorHandler {
 
   private static JSONObject described(StorageUse use, int backups) throws JSONException {
     JSONObject repository = new JSONObject().put("title", use.location())
-        .put("text", Texts.text("RepositoryHolds", backups, Sizes.of(use.repositoryBytes())));
+        .put("text", Texts.text(backups == 1 ? "RepositoryHoldsOne" : "RepositoryHolds", backups,
+            Sizes.of(use.repositoryBytes())));
     if (use.freeBytes() != null && use.usedBytes() != null) {
       long all = use.usedBytes() + use.freeBytes();
       repository.put("usedPercent", all == 0 ? 0 : use.usedBytes() * 100 / all)

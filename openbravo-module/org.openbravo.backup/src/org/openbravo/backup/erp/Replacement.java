@@ -19,8 +19,8 @@ final class Replacement {
       return Outcome.success(Texts.text("InPlace", state),
           Texts.text("InPlaceSince", Texts.time(restore.finishedAt()), seconds));
     }
-    String message = outcome.hint() == null ? outcome.message()
-        : outcome.message() + "\n" + outcome.hint();
-    return Outcome.error(Texts.word("Verdict", outcome.verdict()), message);
+    String message = Texts.sentence(outcome.message());
+    return Outcome.error(Texts.word("Verdict", outcome.verdict()),
+        outcome.hint() == null ? message : message + "\n" + outcome.hint());
   }
 }

@@ -56,7 +56,9 @@ final class ReplacementPlan {
     for (Diagnosis.Check check : plan.checks()) {
       shown.check(check);
     }
-    plan.notes().forEach(shown.notes::put);
+    for (String note : plan.notes()) {
+      shown.notes.put(Texts.sentence(note));
+    }
     return shown.json.put("explanation", Texts.text("RestoreExplained"));
   }
 
@@ -68,7 +70,9 @@ final class ReplacementPlan {
     for (String directory : state.directories()) {
       shown.fact("PlanDirectory", directory);
     }
-    plan.notes().forEach(shown.notes::put);
+    for (String note : plan.notes()) {
+      shown.notes.put(Texts.sentence(note));
+    }
     return shown.json.put("explanation", Texts.text("UndoExplained"));
   }
 
@@ -96,7 +100,8 @@ final class ReplacementPlan {
     if ("ok".equals(check.result())) {
       return;
     }
-    String said = check.remedy() == null ? check.found() : check.found() + "\n" + check.remedy();
+    String found = Texts.sentence(check.found());
+    String said = check.remedy() == null ? found : found + "\n" + check.remedy();
     ("failure".equals(check.result()) ? problems : notes).put(said);
   }
 

@@ -46,7 +46,7 @@ public class StatusHandler extends SystemAdministratorHandler {
       return;
     }
     StringBuilder text = new StringBuilder(
-        progress.stage() == null ? Texts.text("Working") : progress.stage());
+        progress.stage() == null ? Texts.text("Working") : Texts.sentence(progress.stage()));
     Long total = progress.totalBytes();
     if (total != null && total > 0) {
       long percent = Math.min(100, progress.doneBytes() * 100 / total);

@@ -14,7 +14,7 @@ public class TestHandler extends SystemAdministratorHandler {
       if ("ok".equals(check.result())) {
         continue;
       }
-      found.append(check.name()).append(": ").append(check.found()).append('\n');
+      found.append(Texts.sentence(check.name())).append(": ").append(check.found()).append('\n');
       if (check.remedy() != null) {
         found.append(check.remedy()).append('\n');
       }

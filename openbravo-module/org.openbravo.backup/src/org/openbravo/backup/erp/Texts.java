@@ -2,6 +2,7 @@ package org.openbravo.backup.erp;
 
 import java.time.Instant;
 import java.util.Date;
+import java.util.Locale;
 
 import org.openbravo.erpCommon.utility.OBDateUtils;
 import org.openbravo.erpCommon.utility.OBMessageUtils;
@@ -27,6 +28,11 @@ final class Texts {
     String name = kind + '_' + word;
     String text = text(name);
     return text.equals(PREFIX + name) ? word : text;
+  }
+
+  /** What the native library says, as a sentence of its own. */
+  static String sentence(String said) {
+    return said.isEmpty() ? said : said.substring(0, 1).toUpperCase(Locale.ROOT) + said.substring(1);
   }
 
   static String time(Instant instant) {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Place;
+use super::{Place, Verb};
 use crate::config::write_private;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
@@ -26,6 +26,8 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// A program to run, and what it gets.
 #[derive(Debug, Clone)]
 pub struct Launch {
+    /// What it will do.
+    pub verb: Verb,
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
@@ -55,7 +57,8 @@ impl Launch {
     /// Begins it as job `id`, and returns when it has taken the lock and shows its status. `in_service`: it would
     /// end together with the service that this process belongs to.
     pub fn run(self, place: &Place, id: &str, in_service: bool) -> Result<Launched> {
-        let unit = in_service.then(|| format!("obbackup-restore-{id}"));
+        let verb = self.verb.word();
+        let unit = in_service.then(|| format!("obbackup-{verb}-{id}"));
         let mut watched = match &unit {
             Some(unit) => {
                 self.by_service_manager(place, id, unit)?;
@@ -76,7 +79,7 @@ impl Launch {
                 );
                 return Err(Error::new(
                     ErrorKind::Failure,
-                    format!("the restore showed no sign of life within {seconds} seconds"),
+                    format!("the {verb} showed no sign of life within {seconds} seconds"),
                 )
                 .hint(see));
             }
@@ -104,7 +107,11 @@ impl Launch {
             .stderr(said.try_clone().io_context(failed)?)
             .spawn()
             .io_context(failed)?;
-        Ok(Watched { child, said })
+        Ok(Watched {
+            verb: self.verb,
+            child,
+            said,
+        })
     }
 
     fn by_service_manager(self, place: &Place, id: &str, unit: &str) -> Result<()> {
@@ -128,10 +135,14 @@ impl Launch {
         let said = String::from_utf8_lossy(&output.stderr);
         Err(Error::new(
             ErrorKind::Denied,
-            format!("systemd does not run the restore as a service: {}", said.trim()),
+            format!(
+                "systemd does not run the {} as a service: {}",
+                self.verb.word(),
+                said.trim()
+            ),
         )
         .hint(
-            "This process ends together with Tomcat's service. Run the restore as root from a shell, or let this \
+            "This process ends together with Tomcat's service. Run the command as root from a shell, or let this \
              user manage units by a polkit rule.",
         ))
     }
@@ -193,6 +204,7 @@ fn environment_file(environment: &[(OsString, OsString)]) -> String {
 
 /// A process of one's own, until its job has begun.
 struct Watched {
+    verb: Verb,
     child: Child,
     said: std::fs::File,
 }
@@ -200,7 +212,8 @@ struct Watched {
 impl Watched {
     /// An error, with what the process said, where it has ended already.
     fn check(&mut self) -> Result<()> {
-        let failed = || "cannot look after the restore".to_owned();
+        let verb = self.verb.word();
+        let failed = || format!("cannot look after the {verb}");
         let Some(status) = self.child.try_wait().io_context(failed)? else {
             return Ok(());
         };
@@ -211,7 +224,7 @@ impl Watched {
         let kind = code.and_then(ErrorKind::of_exit_code);
         Err(Error::new(
             kind.unwrap_or(ErrorKind::Failure),
-            format!("the restore did not begin ({status}): {}", said.trim()),
+            format!("the {verb} did not begin ({status}): {}", said.trim()),
         ))
     }
 }
@@ -237,6 +250,7 @@ mod tests {
     #[test]
     fn a_service_gets_no_secret_on_its_command_line() {
         let launch = Launch {
+            verb: Verb::Restore,
             program: "/usr/local/bin/obbackup".into(),
             arguments: vec!["restore".into(), "latest".into()],
             environment: vec![("PGPASSWORD".into(), "hush".into())],
@@ -260,6 +274,7 @@ mod tests {
         let owner = crate::config::Owner::of(directory.path()).unwrap();
         let place = Place::at(directory.path(), owner);
         let launch = Launch {
+            verb: Verb::Restore,
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), "echo locked by x >&2; exit 11".into()],
             environment: Vec::new(),

@@ -73,6 +73,16 @@ pub enum Verb {
     Undo,
 }
 
+impl Verb {
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::Undo => "undo",
+        }
+    }
+}
+
 impl About {
     /// The restore of a backup.
     pub fn restore(instance: &Instance, backup: &Backup) -> Self {

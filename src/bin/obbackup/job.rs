@@ -12,7 +12,7 @@ use serde::Serialize;
 use obbackup::command::restore::Control;
 use obbackup::error::{Error, ErrorKind, IoContext, Result};
 use obbackup::instance::Instance;
-use obbackup::job::{About, Draw, Job, Launch, Launched, Outcome as Ended, Place, Status};
+use obbackup::job::{About, Draw, Job, Launch, Launched, Outcome as Ended, Place, Status, Verb};
 use obbackup::page::{self, Server, Site, StandIn};
 use obbackup::progress::Progress;
 use obbackup::tomcat::{Application, Tomcat, own_unit};
@@ -120,7 +120,12 @@ struct Document {
 }
 
 /// Begins this very command again, in a process that outlives this one.
-pub fn detach(session: &Session, instance: &Instance, tomcat: Option<&Tomcat>) -> Result<Outcome> {
+pub fn detach(
+    session: &Session,
+    verb: Verb,
+    instance: &Instance,
+    tomcat: Option<&Tomcat>,
+) -> Result<Outcome> {
     let place = Place::of(instance);
     if place.is_busy()? {
         return Err(Error::new(
@@ -130,12 +135,14 @@ pub fn detach(session: &Session, instance: &Instance, tomcat: Option<&Tomcat>) -
         .hint("Follow it with `obbackup status --follow`."));
     }
     let id = Place::new_id()?;
-    let mut arguments: Vec<OsString> = std::env::args_os()
-        .skip(1)
-        .filter(|word| word != "--detach")
+    // In its place, because behind `--` nothing is an option any more.
+    let job = OsString::from(format!("--job={id}"));
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments
+        .map(|word| if word == "--detach" { job.clone() } else { word })
         .collect();
-    arguments.extend(["--job".into(), id.clone().into()]);
     let launch = Launch {
+        verb,
         program: std::env::current_exe().io_context(|| "cannot find this program".to_owned())?,
         arguments,
         environment: std::env::vars_os().collect(),

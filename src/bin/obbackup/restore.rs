@@ -13,7 +13,7 @@ use obbackup::command::restore::{
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
-use obbackup::job::About;
+use obbackup::job::{About, Verb};
 use obbackup::target::database::Neutralized;
 use obbackup::tomcat::Tomcat;
 
@@ -81,7 +81,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         Some(instance) if in_place => {
             check_tomcat(tomcat.as_ref())?;
             if arguments.detach {
-                return job::detach(session, instance, tomcat.as_ref());
+                return job::detach(session, Verb::Restore, instance, tomcat.as_ref());
             }
             let request = Request {
                 instance,

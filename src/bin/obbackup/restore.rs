@@ -47,7 +47,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         _ => None,
     };
     if arguments.dry_run || (in_place && !arguments.yes) {
-        let plan = restore::plan_replacing(
+        let mut plan = restore::plan_replacing(
             instance.as_ref(),
             &repository,
             &backup,
@@ -55,6 +55,9 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
             &surroundings,
             Control::of(tomcat.as_ref()),
         )?;
+        if in_place {
+            plan.notes.push(job::page_note(session, tomcat.as_ref())?);
+        }
         if arguments.dry_run {
             session
                 .output

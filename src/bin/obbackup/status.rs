@@ -135,6 +135,9 @@ fn text(report: &StatusReport) -> String {
         ),
         ("Begun", local_time(restore.started_at)),
     ];
+    if let Some(port) = restore.page_port.filter(|_| restore.outcome.is_none()) {
+        fields.push(("Page", format!("on port {port}")));
+    }
     if let Some(at) = restore.finished_at {
         fields.push(("Ended", local_time(at)));
     }

@@ -56,7 +56,9 @@ pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
     let instance = session.instance()?;
     let surroundings = session.surroundings()?;
     if arguments.dry_run || !arguments.yes {
-        let plan = undo::plan(&instance, &surroundings)?;
+        let mut plan = undo::plan(&instance, &surroundings)?;
+        let tomcat = session.tomcat(&instance)?;
+        plan.notes.push(job::page_note(session, tomcat.as_ref())?);
         if arguments.dry_run {
             session
                 .output

@@ -22,6 +22,7 @@ use crate::format::database::DatabaseState;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
 use crate::format::record::LeaseMode;
 use crate::instance::properties::{self, Properties};
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::instance::{Instance, status};
 use crate::postgresql::client::{Session, database_error};
 use crate::progress::Progress;
@@ -178,7 +179,7 @@ pub(super) fn run(
     let run = plan.run.clone();
     let header = header(&run, purpose, safety_backup, &plan);
     let directory = instance.source_path.join(OWN_DIRECTORY).join(&run);
-    staging::make_private(&directory, instance.owner)?;
+    make_directory(&directory, instance.owner, PRIVATE)?;
     let mut steps = Steps {
         journal: Journal::begin(&directory, header, instance.owner)?,
         connection: connection.as_ref(),

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use super::journal::{Header, Journal, Outcome, Purpose, Record};
 use super::steps::Steps;
-use super::{Control, Steady, staging, states, without_room};
+use super::{Control, Steady, states, without_room};
 use crate::command::OWN_DIRECTORY;
 use crate::command::database;
 use crate::command::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::instance::Instance;
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::progress::Progress;
 
 const LOCK: &str = "lock";
@@ -51,7 +52,7 @@ impl AtWork {
     fn try_begin(instance: &Instance) -> Result<Option<Self>> {
         use std::os::unix::fs::OpenOptionsExt;
         let own = instance.source_path.join(OWN_DIRECTORY);
-        staging::make_private(&own, instance.owner)?;
+        make_directory(&own, instance.owner, PRIVATE)?;
         let path = own.join(LOCK);
         let context = || format!("cannot take the lock `{}`", path.display());
         let lock = File::options()

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::Control;
 use super::in_place::{self, Replaced};
 use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose};
 use super::recovery::{self, AtWork};
 use super::states::{self, KeptState};
 use super::steps::Steps;
-use super::{Control, staging};
 use crate::command::OWN_DIRECTORY;
 use crate::command::database::{self, Connection};
 use crate::command::surroundings::Surroundings;
@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Part;
 use crate::format::record::LeaseMode;
 use crate::instance::Instance;
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::lock::Lock;
@@ -158,7 +159,7 @@ pub fn run(
         files.collect(),
     );
     let directory = instance.source_path.join(OWN_DIRECTORY).join(&run);
-    staging::make_private(&directory, instance.owner)?;
+    make_directory(&directory, instance.owner, PRIVATE)?;
     let mut steps = Steps {
         journal: Journal::begin(&directory, header, instance.owner)?,
         connection: connection.as_ref(),

@@ -8,11 +8,12 @@ use super::in_place::{self, Replaced};
 use super::journal::{Journal, Outcome, Purpose, Record};
 use super::recovery::{self, AtWork};
 use super::steps::Steps;
-use super::{Control, Job, Restored, checks, staging, states};
+use super::{Control, Job, Restored, checks, states};
 use crate::command::OWN_DIRECTORY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupId, Status};
 use crate::format::record::LeaseMode;
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::verify::VerifyOptions;
@@ -46,7 +47,7 @@ pub(super) fn run(
     };
     let header = in_place::header(&plan.run, purpose, safety_backup, &plan);
     let directory = instance.source_path.join(OWN_DIRECTORY).join(&plan.run);
-    staging::make_private(&directory, instance.owner)?;
+    make_directory(&directory, instance.owner, PRIVATE)?;
     let mut steps = Steps {
         journal: Journal::begin(&directory, header, instance.owner)?,
         connection: connection.as_ref(),

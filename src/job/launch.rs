@@ -115,17 +115,19 @@ impl Launch {
     }
 
     fn by_service_manager(self, place: &Place, id: &str, unit: &str) -> Result<()> {
-        // On a command line or in a unit's properties everybody could read them.
-        let variables = place.environment_path(id);
+        // On a command line or in a unit's properties everybody could read them. Of type `exec`, a service that
+        // was started has read them; one that was not needs them no more.
+        let variables = Variables(place.environment_path(id));
         write_private(
-            &variables,
+            &variables.0,
             environment_file(&self.environment).as_bytes(),
             place.owner(),
         )?;
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
         let output = Command::new("systemd-run")
-            .args(service_words(&self, unit, &variables, uid, gid))
+            .args(service_words(&self, unit, &variables.0, uid, gid))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .io_context(|| "cannot run systemd-run".to_owned())?;
@@ -145,6 +147,16 @@ impl Launch {
             "This process ends together with Tomcat's service. Run the command as root from a shell, or let this \
              user manage units by a polkit rule.",
         ))
+    }
+}
+
+/// The file with a service's variables, for as long as that may need it.
+struct Variables(PathBuf);
+
+impl Drop for Variables {
+    fn drop(&mut self) {
+        // Should it stay, the job removes it.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

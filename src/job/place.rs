@@ -144,6 +144,14 @@ impl Place {
     pub(super) fn create(&self, id: &str) -> Result<JobDirectory> {
         let path = self.directory.join(id);
         make_directory(&path, self.owner, PRIVATE)?;
+        // Whoever launched it removes them too, if it lived on to do so.
+        let variables = self.environment_path(id);
+        if let Err(error) = fs::remove_file(&variables)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let failed = format!("cannot remove `{}`", variables.display());
+            return Err(Error::io(failed, error));
+        }
         let ids = self.ids()?;
         for old in ids.iter().rev().skip(KEPT_JOBS) {
             let path = self.directory.join(old);

@@ -153,6 +153,9 @@ fn one_whose_process_is_gone_does_not_look_as_if_it_ran() {
 fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
     let directory = tempfile::tempdir().unwrap();
     let place = place(directory.path());
+    // Whoever launched it was killed before he could remove its variables.
+    let variables = place.environment_path("12");
+    std::fs::write(&variables, "PGPASSWORD=hush").unwrap();
     for number in 10..35 {
         let job = Job::begin(&place, &number.to_string(), about(), Shown::default()).unwrap();
         job.watch(&Silent).stage(crate::tomcat::PROBING, None);
@@ -163,6 +166,7 @@ fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
         };
         job.finish(outcome).unwrap();
     }
+    assert!(!variables.exists());
     assert!(place.status("14").unwrap().is_none());
     assert!(place.status("15").unwrap().is_some());
     let timings = place.earlier_timings("99");

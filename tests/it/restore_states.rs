@@ -6,9 +6,11 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
+use obbackup::command::doctor::{Examined, doctor};
 use obbackup::command::restore::Control;
 use obbackup::command::restore::states::{self, Expiry, kept_states};
 use obbackup::command::restore::tripwire::Tripwire;
+use obbackup::config::Configuration;
 use obbackup::error::ErrorKind;
 use obbackup::progress::Silent;
 use obbackup::storage::faulty::Fault;
@@ -91,6 +93,85 @@ fn an_undo_can_be_undone() {
         assert_eq!(small.state(), second);
     }
     assert_eq!(small.other_databases().len(), 1);
+}
+
+/// A fault at each effect of a restore whose application does not answer: among them are those of the tidying after.
+#[test]
+fn what_is_left_of_a_restore_that_was_put_back_is_named_and_goes_later() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(&cluster.config("postgres"), directory.path(), "left_over");
+    let id = small.back_up();
+    small.change("live");
+    let live = small.state();
+    let (mut at, mut databases, mut directories) = (0, 0, 0);
+    loop {
+        small.application.refuse("probe", 1);
+        let tripwire = Tripwire::at(at, Fault::Before(ErrorKind::Denied));
+        let control = Control {
+            tripwire: Some(&tripwire),
+            ..small.control()
+        };
+        let error = small.restore(&id, control).unwrap_err();
+        if tripwire.count() <= at {
+            break;
+        }
+        let text = format!("{error:?}");
+        small.recover().unwrap();
+        assert_eq!(small.state(), live, "{at}: {text}");
+        if text.contains("could not be removed") && error.kind() == ErrorKind::RolledBack {
+            let names = small.other_databases();
+            let staged: Vec<_> = kept_states(&small.sources()).unwrap()[0]
+                .directories
+                .iter()
+                .filter(|directory| directory.exists())
+                .map(|directory| directory.display().to_string())
+                .collect();
+            databases += names.len();
+            directories += staged.len();
+            assert!(!names.is_empty() || !staged.is_empty(), "{text}");
+            let remedy = left_over(&small).expect("doctor says nothing");
+            for left in names.iter().chain(&staged) {
+                assert!(
+                    text.contains(left) && remedy.contains(left),
+                    "{text} {remedy}"
+                );
+            }
+            let nothing = small.undo(small.control()).unwrap_err();
+            assert_eq!(nothing.kind(), ErrorKind::NotFound);
+            // It goes without a backup of it.
+            assert_eq!(expire(&small, Utc::now() - TimeDelta::days(7)), 1);
+            assert_eq!(small.repository().backups().unwrap().backups.len(), 1);
+            assert_eq!(left_over(&small), None);
+        }
+        assert_eq!(small.other_databases(), [""; 0], "{at}: {text}");
+        assert!(
+            kept_states(&small.sources()).unwrap().is_empty(),
+            "{at}: {text}"
+        );
+        small.application.bring_up();
+        at += 1;
+    }
+    assert!(
+        databases == 1 && directories >= 3,
+        "{databases} {directories}"
+    );
+}
+
+/// What doctor says of it.
+fn left_over(small: &Small) -> Option<String> {
+    let instance = small.instance();
+    let checks = doctor(&Examined {
+        instance: &instance,
+        configuration: &Configuration::default(),
+        surroundings: &small.surroundings(),
+        repository: Ok(small.repository()),
+        tomcat: Ok(None),
+    });
+    let check = checks.into_iter().find(|check| check.name == "left over");
+    check.and_then(|check| check.remedy)
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::super::arrival;
+use super::failure::left_over;
 use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose, Record};
 use super::recovery::{self, AtWork};
 use super::states::Expiry;
@@ -196,11 +197,13 @@ pub(super) fn run(
         })
         .and_then(|()| steps.begin());
     if let Err(error) = ready {
-        // Nothing live was touched. What cannot be cleared away is in nobody's way, and the next run tries again.
-        if steps.clear().is_ok() {
-            steps.end(Outcome::Cleared).ok();
-            states::forget_cleared(&directory);
+        // Nothing live was touched. What cannot be cleared away the next run tries again.
+        if let Err(why) = steps.clear() {
+            let later = "The next command of obbackup removes it";
+            return Err(left_over(&error, &why, &steps.journal, later));
         }
+        steps.end(Outcome::Cleared).ok();
+        states::forget_cleared(&directory);
         return Err(error);
     }
     if let Err(error) = steps.forward() {

@@ -168,7 +168,7 @@ pub enum Outcome {
     PutBack {
         /// For people.
         because: String,
-        /// Whether the new state is kept, because the application has run on it.
+        /// Whether something of the new state is still there, because it could not be removed.
         kept: bool,
     },
     /// It was broken off before anything live was touched.

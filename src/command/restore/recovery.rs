@@ -247,8 +247,13 @@ fn message(header: &Header, outcome: &Outcome) -> String {
         Outcome::Done => {
             format!("{what} had been broken off and is finished now: its state is live")
         }
-        Outcome::PutBack { because, .. } => format!(
-            "{what} had been broken off and is reversed now: the state before it is live ({because})"
+        Outcome::PutBack { because, kept } => format!(
+            "{what} had been broken off and is reversed now: the state before it is live ({because}){}",
+            if *kept {
+                "; its new state could not be removed: see `obbackup doctor`"
+            } else {
+                ""
+            }
         ),
         Outcome::Lost { because } => format!("{what} had been broken off and failed: {because}"),
         Outcome::Cleared => format!(

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
+use super::failure::{PutBack, stuck};
 use super::journal::{Journal, Outcome, Purpose, Record};
 use super::staging::{self, Stage};
 use super::{Control, Steady, states};
@@ -171,8 +172,6 @@ impl Steps<'_> {
     /// Puts everything back and says how that went: an error of kind `RolledBack` where all is as it was,
     /// of `ActionNeeded` where it is not.
     pub(super) fn backward(self, error: &Error) -> Error {
-        let hint = error.hint_text().map(|hint| format!("{hint} "));
-        let hint = hint.unwrap_or_default();
         // Whoever asked to stop wants things put back, not left half-way.
         let steady = Steady(self.progress);
         let mut back = Steps {
@@ -181,33 +180,14 @@ impl Steps<'_> {
             control: self.control,
             progress: &steady,
         };
-        let put_back = back.put_back(&error.message());
-        match put_back {
-            Ok(None) => error
-                .duplicate()
-                .context("the restore failed; everything is as it was before")
-                .with_kind(ErrorKind::RolledBack)
-                .hint(format!("{hint}Nothing was lost; the restore can be run again.")),
-            Ok(Some(application)) => error
-                .duplicate()
-                .context(format!(
-                    "the restore failed; database and files are as they were before, but the application \
-                     does not run as it did ({application})"
-                ))
-                .with_kind(ErrorKind::ActionNeeded)
-                .hint(format!(
-                    "{}Start it by hand, and see its log. Nothing was lost.",
-                    application
-                        .hint_text()
-                        .map(|hint| format!("{hint} "))
-                        .unwrap_or_default()
-                )),
+        match back.put_back(&error.message()) {
+            Ok(put_back) => put_back.report(error, &back.journal),
             Err(second) => stuck(error, &second, &back.describe()),
         }
     }
 
-    /// The state before is live again. `Some` error where only the application does not come up.
-    fn put_back(&mut self, because: &str) -> Result<Option<Error>> {
+    /// The state before is live again.
+    fn put_back(&mut self, because: &str) -> Result<PutBack> {
         if self.journal.reversing().is_none() {
             // Where this cannot be written, what follows is right all the same: after a crash the next run
             // would go forward again from there.
@@ -216,8 +196,8 @@ impl Steps<'_> {
         }
         let before = self.before()?;
         let names = self.journal.header()?.database.clone();
-        let started = self.journal.has(&Record::Starting);
-        if started || self.has_begun()? {
+        // Where everything is back already, only tidying was broken off, and people may be at work again.
+        if self.has_begun()? {
             self.stop()?;
         }
         self.progress.stage("putting back", None);
@@ -241,40 +221,45 @@ impl Steps<'_> {
         if before.live_is_open {
             self.open(before.live_database)?;
         }
-        let came_up = if before.application_ran {
+        let application = if before.application_ran {
             self.start().and_then(|()| self.probe())
         } else {
             Ok(())
         };
-        let undoes = matches!(self.journal.header()?.purpose, Purpose::Undo { .. });
-        if undoes {
+        // Of an undo that is an old state, which stays; else it is the backup's, which nobody needs.
+        let cleared = if matches!(self.journal.header()?.purpose, Purpose::Undo { .. }) {
             self.open(before.new_database)?;
-        }
-        if !undoes && !started {
-            self.clear()?;
-        }
+            Ok(())
+        } else {
+            self.clear()
+        };
         self.end(Outcome::PutBack {
             because: self.journal.reversing().unwrap_or(because).to_owned(),
-            kept: started,
+            kept: cleared.is_err(),
         })?;
-        Ok(came_up.err())
+        Ok(PutBack {
+            application,
+            cleared,
+        })
     }
 
-    /// Takes away what was staged; nothing live has been touched, or all of it is back.
+    /// Takes away what was staged, as much as can be; nothing live has been touched, or all of it is back.
     pub(super) fn clear(&mut self) -> Result<()> {
         let header = self.journal.header()?.clone();
         if matches!(header.purpose, Purpose::Undo { .. }) {
             return Ok(());
         }
-        if let Some(names) = &header.database {
-            self.effect("drop", |steps| {
+        let dropped = match &header.database {
+            Some(names) => self.effect("drop", |steps| {
                 steps.ask(|session| standing::drop(session, &names.new))
-            })?;
-        }
-        for stage in &header.files {
-            self.effect("remove staged", |_| stage.remove_staged())?;
-        }
-        Ok(())
+            }),
+            None => Ok(()),
+        };
+        let stages = header.files.iter();
+        stages.fold(dropped, |trouble, stage| {
+            let removed = self.effect("remove staged", |_| stage.remove_staged());
+            trouble.and(removed)
+        })
     }
 
     /// The last record.
@@ -546,20 +531,4 @@ fn show(path: &Path) -> String {
 fn absent(what: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("database {what} is gone"))
         .hint("Somebody dropped it meanwhile: see the server's log.")
-}
-
-/// Neither forward nor back.
-fn stuck(error: &Error, second: &Error, where_things_are: &str) -> Error {
-    let mut text = format!("{error}; and putting everything back failed too: {second}");
-    if !where_things_are.is_empty() {
-        text = format!("{text}. Now: {where_things_are}");
-    }
-    Error::new(ErrorKind::ActionNeeded, format!("the restore failed: {text}")).hint(format!(
-        "{}Nothing was deleted. Correct the cause, then run `obbackup doctor`: any command of obbackup goes on \
-         putting back from here.",
-        second
-            .hint_text()
-            .map(|hint| format!("{hint} "))
-            .unwrap_or_default()
-    ))
 }

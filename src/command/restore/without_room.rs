@@ -4,6 +4,7 @@
 //! back, so it must be complete, and every byte of it is read and proven before anything is deleted. Only who
 //! has nothing to go back to, after an earlier attempt for one, does without.
 
+use super::failure::{hint_before, left_over};
 use super::in_place::{self, Replaced};
 use super::journal::{Journal, Outcome, Purpose, Record};
 use super::recovery::{self, AtWork};
@@ -142,16 +143,13 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
     } else {
         "the restore failed after the old state had been deleted"
     };
-    if !came_up {
-        steps.clear().ok();
-    }
+    let cleared = if came_up { Ok(()) } else { steps.clear() };
     // Nothing can be put back from here, so nothing is left for the next run to do.
     let because = error.message();
     if steps.end(Outcome::Lost { because }).is_ok() {
         states::forget_cleared(steps.journal.directory());
     }
-    let hint = error.hint_text().map(|hint| format!("{hint} "));
-    error
+    let lost = error
         .duplicate()
         .context(match &way_back {
             Some(id) => format!("{text}; the state before is in backup {id}"),
@@ -160,7 +158,11 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
         .with_kind(ErrorKind::ActionNeeded)
         .hint(format!(
             "{}Correct the cause, then: obbackup restore {} --in-place --no-safety-backup",
-            hint.unwrap_or_default(),
+            hint_before(error),
             way_back.as_deref().unwrap_or("ID")
-        ))
+        ));
+    match cleared {
+        Ok(()) => lost,
+        Err(why) => left_over(&lost, &why, &steps.journal, "Nothing removes it by itself"),
+    }
 }

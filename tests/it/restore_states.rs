@@ -174,6 +174,69 @@ fn left_over(small: &Small) -> Option<String> {
     check.and_then(|check| check.remedy)
 }
 
+/// Settings, privileges, limit and comment of the live database: they are the machine's, whichever state is live.
+#[test]
+fn an_undo_keeps_what_was_set_on_the_database_since_the_restore() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(&cluster.config("postgres"), directory.path(), "settled");
+    let set = |statements: &str| {
+        let statements: Vec<_> = statements
+            .split("; ")
+            .map(|statement| statement.replace('@', "DATABASE settled"))
+            .collect();
+        small.sql("postgres", &statements.join("; "));
+    };
+    let settled = || {
+        let query = "SELECT coalesce(shobj_description(d.oid, 'pg_database'), '-') || datconnlimit || datistemplate \
+            || coalesce((SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(datacl) x), '-') \
+            || coalesce((SELECT string_agg(setrole::regrole || setconfig::text, ';' ORDER BY setrole) \
+                FROM pg_db_role_setting WHERE setdatabase = d.oid), '-') \
+            FROM pg_database d WHERE datname = 'settled'";
+        small
+            .connect("postgres")
+            .query_one(query, &[])
+            .unwrap()
+            .get::<_, String>(0)
+    };
+    let rows = || {
+        let query = "SELECT string_agg(note, ';' ORDER BY note) FROM c_order";
+        let mut client = small.connect("settled");
+        client.query_one(query, &[]).unwrap().get::<_, String>(0)
+    };
+    // Restored with nothing set at all, the old state has the server's own privileges.
+    let id = small.back_up();
+    let first = rows();
+    small.sql("settled", "UPDATE c_order SET note = 'changed'");
+    set("ALTER @ SET work_mem = '7MB'; ALTER @ CONNECTION LIMIT 50");
+    small.restore(&id, small.control()).unwrap();
+    let restored = settled();
+    assert!(
+        restored.contains("work_mem=7MB") && restored.contains("50"),
+        "{restored}"
+    );
+
+    let since = [
+        "ALTER @ SET work_mem = '9MB'; ALTER @ CONNECTION LIMIT 60; COMMENT ON @ IS 'settled since'; \
+         ALTER ROLE small IN @ SET statement_timeout = '1h'; GRANT CONNECT ON @ TO pg_monitor WITH GRANT OPTION; \
+         ALTER @ IS_TEMPLATE true",
+        // Less than before: what only the state that comes back has must not come back with it.
+        "ALTER @ RESET work_mem; ALTER @ SET temp_buffers = '9MB'; ALTER ROLE small IN @ RESET ALL; \
+         REVOKE ALL ON @ FROM pg_monitor; REVOKE CONNECT ON @ FROM PUBLIC; COMMENT ON @ IS NULL; ALTER @ IS_TEMPLATE false",
+        "GRANT CREATE ON @ TO pg_read_all_data; ALTER @ CONNECTION LIMIT -1",
+    ];
+    for (round, statements) in since.into_iter().enumerate() {
+        set(statements);
+        let live = settled();
+        small.undo(small.control()).unwrap();
+        assert_eq!(settled(), live, "{statements}");
+        assert_eq!(rows() == first, round % 2 == 1, "{}", rows());
+    }
+    assert!(!settled().contains("pg_monitor"), "{}", settled());
+}
+
 #[test]
 fn what_stands_in_the_way_is_said_before_anything_is_done() {
     let options = Options::new(15).setting("max_prepared_transactions", "5");

@@ -63,6 +63,18 @@ pub(super) fn left_over(error: &Error, why: &Error, journal: &Journal, later: &s
     ))
 }
 
+/// The same error where, besides, the application could not be started again.
+pub(super) fn not_started(error: &Error, second: &Error) -> Error {
+    Error::new(
+        error.kind(),
+        format!("{error}; and the application could not be started again: {second}"),
+    )
+    .hint(format!(
+        "{}Start it by hand, and see its log. Nothing was changed.",
+        hint_before(error)
+    ))
+}
+
 /// An error's hint, to stand before another one.
 pub(super) fn hint_before(error: &Error) -> String {
     error

@@ -49,6 +49,18 @@ impl AtWork {
         })
     }
 
+    /// The same once what was broken off is finished or reversed.
+    pub(super) fn after_recovery(
+        instance: &Instance,
+        surroundings: &Surroundings,
+        control: Control<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let at_work = Self::begin(instance)?;
+        recover_held(&at_work, instance, surroundings, control, progress)?;
+        Ok(at_work)
+    }
+
     fn try_begin(instance: &Instance) -> Result<Option<Self>> {
         use std::os::unix::fs::OpenOptionsExt;
         let own = instance.source_path.join(OWN_DIRECTORY);
@@ -119,7 +131,7 @@ pub fn recover(
     }
 }
 
-pub(super) fn recover_held(
+fn recover_held(
     at_work: &AtWork,
     instance: &Instance,
     surroundings: &Surroundings,
@@ -139,7 +151,7 @@ pub(super) fn recover_held(
     let steady = Steady(progress);
     let mut steps = Steps {
         journal,
-        connection: connection.as_ref(),
+        connection,
         control,
         progress: &steady,
     };
@@ -197,7 +209,8 @@ fn go_on(steps: &mut Steps<'_>) -> std::result::Result<(), Way> {
     }
     if !began {
         return steps
-            .clear()
+            .start_again()
+            .and_then(|()| steps.clear())
             .and_then(|()| steps.end(Outcome::Cleared))
             .map_err(Way::Stays);
     }

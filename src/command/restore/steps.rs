@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::failure::{PutBack, stuck};
-use super::journal::{Journal, Outcome, Purpose, Record};
+use super::failure::{PutBack, left_over, not_started, stuck};
+use super::journal::{Header, Journal, Outcome, Purpose, Record};
 use super::staging::{self, Stage};
 use super::{Control, Steady, states};
+use crate::command::OWN_DIRECTORY;
 use crate::command::database::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Part;
 use crate::instance::Instance;
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::target::database::{carry_over, standing};
@@ -29,7 +31,7 @@ use crate::tomcat::Application;
 pub(super) struct Steps<'a> {
     pub(super) journal: Journal,
     /// Where the databases are, unless they are left out.
-    pub(super) connection: Option<&'a Connection>,
+    pub(super) connection: Option<Connection>,
     pub(super) control: Control<'a>,
     pub(super) progress: &'a dyn Progress,
 }
@@ -48,7 +50,65 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A database by its number, for the errors of what happens to it.
 type Number = Option<u32>;
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// Of a run that begins: from here on its journal tells of it.
+    pub(super) fn of_run(
+        instance: &Instance,
+        header: Header,
+        connection: Option<Connection>,
+        control: Control<'a>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let directory = instance.source_path.join(OWN_DIRECTORY).join(&header.run);
+        make_directory(&directory, instance.owner, PRIVATE)?;
+        Ok(Self {
+            journal: Journal::begin(&directory, header, instance.owner)?,
+            connection,
+            control,
+            progress,
+        })
+    }
+
+    /// Ends a run that has changed nothing live, because of `error`, which comes back.
+    pub(super) fn give_up(mut self, error: Error) -> Error {
+        let error = match self.start_again() {
+            Ok(()) => error,
+            Err(second) => not_started(&error, &second),
+        };
+        if let Err(why) = self.clear() {
+            let later = "The next command of obbackup removes it";
+            return left_over(&error, &why, &self.journal, later);
+        }
+        // Where this cannot be written, the next run finds nothing left to clear.
+        self.end(Outcome::Cleared).ok();
+        states::forget_cleared(self.journal.directory());
+        error
+    }
+
+    /// Puts everything back because of `error`, and forgets the run where it keeps nothing.
+    pub(super) fn take_back(self, error: &Error) -> Error {
+        let directory = self.journal.directory().to_owned();
+        let failed = self.backward(error);
+        states::forget_cleared(&directory);
+        failed
+    }
+
+    /// Stops the application before anything else changes; [`Self::start_again`] takes that back.
+    pub(super) fn stop_first(&mut self) -> Result<()> {
+        let application_ran = self.application_runs()?;
+        self.record(Record::Stopping { application_ran })?;
+        self.stop()
+    }
+
+    /// Starts what was stopped first.
+    pub(super) fn start_again(&self) -> Result<()> {
+        let application_ran = true;
+        if self.journal.has(&Record::Stopping { application_ran }) {
+            self.start()?;
+        }
+        Ok(())
+    }
+
     /// Writes down how things are just before they change.
     pub(super) fn begin(&mut self) -> Result<()> {
         let mut record = Record::Swapping {
@@ -133,9 +193,9 @@ impl Steps<'_> {
         }
         let header = self.journal.header()?.clone();
         for stage in &header.files {
-            self.effect("tidy", |_| match header.purpose {
+            self.effect("tidy", |steps| match header.purpose {
                 // What is left there is in the backup, and has no place here.
-                Purpose::Restore { .. } => stage.remove_staged(),
+                Purpose::Restore { .. } => steps.remove_staged(stage),
                 // The only copy of it, should there be anything.
                 Purpose::Undo { .. } => {
                     staging::remove_empty(&stage.areas.staged);
@@ -257,9 +317,18 @@ impl Steps<'_> {
         };
         let stages = header.files.iter();
         stages.fold(dropped, |trouble, stage| {
-            let removed = self.effect("remove staged", |_| stage.remove_staged());
+            let removed = self.effect("remove staged", |steps| steps.remove_staged(stage));
             trouble.and(removed)
         })
+    }
+
+    /// Of a state that is not kept, what was not deleted before goes too.
+    fn remove_staged(&self, stage: &Stage) -> Result<()> {
+        if self.journal.has(&Record::Deleting) {
+            stage.remove()
+        } else {
+            stage.remove_staged()
+        }
     }
 
     /// The last record.
@@ -366,7 +435,7 @@ impl Steps<'_> {
         }
     }
 
-    pub(super) fn stop(&self) -> Result<()> {
+    fn stop(&self) -> Result<()> {
         match self.control.application {
             Some(application) if application.is_running()? => {
                 self.effect("stop", |steps| application.stop(steps.progress))
@@ -375,7 +444,7 @@ impl Steps<'_> {
         }
     }
 
-    pub(super) fn start(&self) -> Result<()> {
+    fn start(&self) -> Result<()> {
         match self.control.application {
             Some(application) if !application.is_running()? => {
                 self.effect("start", |steps| application.start(steps.progress))
@@ -413,6 +482,7 @@ impl Steps<'_> {
 
     fn session(&self) -> Result<Session> {
         self.connection
+            .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::Failure, "no database is part of this"))?
             .administrator()
     }

@@ -15,7 +15,7 @@ use crate::format::manifest::Part;
 use crate::instance::Instance;
 use crate::instance::state::{PRIVATE, keeping_time, make_directory};
 use crate::source::files::Exclusions;
-use crate::target::swap::{Areas, Exchange, Fate};
+use crate::target::swap::{Areas, Exchange, Fate, Way};
 
 /// The areas of one part, and what in the live tree is not to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,8 @@ impl Stage {
         self.areas.prepare(&exchange)?;
         let mut no_copy = |_| Ok(());
         for entry in &exchange.entries {
-            self.areas.advance(entry, None, &mut no_copy)?;
+            self.areas
+                .exchange(entry, Way::Forward, None, &mut no_copy)?;
         }
         remove_all(&self.areas.old)
     }

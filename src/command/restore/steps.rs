@@ -24,7 +24,7 @@ use crate::instance::state::{PRIVATE, make_directory};
 use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::target::database::{carry_over, standing};
-use crate::target::swap::{Entry, Leg};
+use crate::target::swap::{Entry, Leg, Way};
 use crate::tomcat::Application;
 
 /// A swap at work.
@@ -178,7 +178,7 @@ impl<'a> Steps<'a> {
         for (stage, exchange) in stages.iter().zip(&exchanges) {
             self.effect("prepare", |_| stage.areas.prepare(exchange))?;
             for entry in &exchange.entries {
-                self.move_entry(stage, entry, true)?;
+                self.move_entry(stage, entry, Way::Forward)?;
             }
             self.effect("dress", |_| stage.areas.dress(exchange))?;
         }
@@ -270,7 +270,7 @@ impl<'a> Steps<'a> {
         let exchanges = self.journal.exchanges().to_vec();
         for (stage, exchange) in stages.iter().zip(&exchanges).rev() {
             for entry in exchange.entries.iter().rev() {
-                self.move_entry(stage, entry, false)?;
+                self.move_entry(stage, entry, Way::Back)?;
             }
             self.effect("undress", |_| stage.areas.undress(exchange))?;
         }
@@ -411,7 +411,7 @@ impl<'a> Steps<'a> {
         self.record(Record::Surveyed { exchanges })
     }
 
-    fn move_entry(&mut self, stage: &Stage, entry: &Entry, forward: bool) -> Result<()> {
+    fn move_entry(&mut self, stage: &Stage, entry: &Entry, way: Way) -> Result<()> {
         let copied = self.journal.copied(stage.part, &entry.path);
         let (what, tripwire) = (entry.path.to_string(), self.control.tripwire);
         let journal = &mut self.journal;
@@ -422,13 +422,7 @@ impl<'a> Steps<'a> {
                 leg,
             })
         };
-        let mut go = || {
-            if forward {
-                stage.areas.advance(entry, copied, &mut before_copy)
-            } else {
-                stage.areas.retreat(entry, copied, &mut before_copy)
-            }
-        };
+        let go = || stage.areas.exchange(entry, way, copied, &mut before_copy);
         match tripwire {
             Some(tripwire) => tripwire.around(&what, go),
             None => go(),

@@ -216,6 +216,25 @@ fn one_that_does_not_stop_is_an_error_or_is_killed() {
     assert_eq!(progress.warnings().len(), 1);
 }
 
+/// A signal ends the JVM and leaves the file in which the script keeps its number, which may be another's by now.
+#[test]
+fn a_number_that_is_somebody_else_s_does_not_keep_it_from_starting() {
+    let Some((world, server)) = world("tomcat_number") else {
+        return;
+    };
+    let file = world.path("tomcat.pid");
+    let number = || fs::read_to_string(&file).unwrap().trim().to_owned();
+    server.start_with(&[("CATALINA_PID", &file)]);
+    assert_eq!(number(), server.processes()[0].to_string());
+    let tomcat = found(&world, &server, &TomcatSection::default());
+    tomcat.stop(&Silent).unwrap();
+    fs::write(&file, std::process::id().to_string()).unwrap();
+    tomcat.start(&Silent).unwrap();
+    tomcat.probe(&Silent).unwrap();
+    assert_eq!(number(), server.processes()[0].to_string());
+    tomcat.stop(&Silent).unwrap();
+}
+
 fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();

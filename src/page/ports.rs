@@ -137,27 +137,25 @@ fn refusal(address: SocketAddr) -> Option<Error> {
 }
 
 /// The page on a port of its own, all through the restore from when that was bound.
-pub struct OwnPort<'a> {
-    job: &'a Job,
+pub struct OwnPort {
     site: Arc<Site>,
     server: Mutex<Option<Server>>,
 }
 
-impl<'a> OwnPort<'a> {
-    /// None yet. The page there leads to the application, which is on `port` of the same host.
-    pub fn new(context_path: &str, job: &'a Job, port: u16) -> Result<Self> {
+impl OwnPort {
+    /// None yet. The page of `job` there leads to the application, which is on `port` of the same host.
+    pub fn new(context_path: &str, job: &Job, port: u16) -> Result<Self> {
         Ok(Self {
-            job,
             site: Arc::new(Site::on_own_port(context_path, job.board(), port)?),
             server: Mutex::new(None),
         })
     }
 
-    /// Answers there, to the end, and has the restore's status tell so.
-    pub fn open(&self, listening: Listening) -> Result<()> {
+    /// Answers there, to the end, and has the job tell so.
+    pub fn open(&self, listening: Listening, job: &Job) -> Result<()> {
         let port = listening.port();
         let server = Server::serve(listening, Arc::clone(&self.site))?;
-        self.job.shown_on(port);
+        job.shown_on(port);
         *self.server() = Some(server);
         Ok(())
     }
@@ -168,17 +166,22 @@ impl<'a> OwnPort<'a> {
     }
 
     /// The same as [`Self::open`] on any free port, where there is none yet: the application's could not be had.
-    pub(super) fn open_instead(&self, ports: &Ports, because: &Error, progress: &dyn Progress) {
-        let (listening, note) = match self.is_open() {
-            true => (None, Some(because.to_string())),
-            false => ports.bind_free(because),
+    pub(super) fn open_instead(
+        &self,
+        ports: &Ports,
+        because: &Error,
+        job: &Job,
+        progress: &dyn Progress,
+    ) {
+        let (listening, note) = if self.is_open() {
+            (None, Some(because.to_string()))
+        } else {
+            ports.bind_free(because)
         };
-        let opened = listening.map_or(Ok(()), |listening| self.open(listening));
+        let opened = listening.map_or(Ok(()), |listening| self.open(listening, job));
         // People would see nothing; no reason to keep them waiting longer.
-        for warning in note
-            .into_iter()
-            .chain(opened.err().map(|it| it.to_string()))
-        {
+        let trouble = opened.err().map(|error| error.to_string());
+        for warning in note.into_iter().chain(trouble) {
             progress.warn(&warning);
         }
     }

@@ -14,7 +14,7 @@ pub struct StandIn<'a> {
     job: &'a Job,
     site: Arc<Site>,
     ports: &'a Ports,
-    own: &'a OwnPort<'a>,
+    own: &'a OwnPort,
     server: Mutex<Option<Server>>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> StandIn<'a> {
         job: &'a Job,
         site: Arc<Site>,
         ports: &'a Ports,
-        own: &'a OwnPort<'a>,
+        own: &'a OwnPort,
     ) -> Self {
         Self {
             application,
@@ -65,7 +65,9 @@ impl Application for StandIn<'_> {
         if !shared.is_empty() {
             match Server::start(shared, Arc::clone(&self.site)) {
                 Ok(started) => *server = Some(started),
-                Err(error) => self.own.open_instead(self.ports, &error, progress),
+                Err(error) => self
+                    .own
+                    .open_instead(self.ports, &error, self.job, progress),
             }
         }
         Ok(())

@@ -68,7 +68,7 @@ pub fn run<T>(
             watched.warn(&warning);
         }
         if let Some(listening) = listening {
-            let opened = own_port.open(listening);
+            let opened = own_port.open(listening, &job);
             opened.unwrap_or_else(|error| watched.warn(&error.to_string()));
         }
         let site = Arc::new(Site::new(&context_path, job.board())?);

@@ -40,18 +40,16 @@ pub fn open(
     systemd: Option<&Systemd>,
 ) -> Result<Instance> {
     let instance = Instance::open(source_path, environment, configuration)?;
-    let is_known = instance.deploy_path.is_some() || configuration.instance.deploy_path.is_some();
-    let configured = configuration.tomcat.base.clone();
-    let mut bases = configured.into_iter().chain(bases(systemd));
-    let deployed = match is_known {
-        true => None,
-        false => bases.find_map(|base| deployed_in(&base, &instance)),
-    };
-    if deployed.is_none() {
+    if instance.deploy_path.is_some() || configuration.instance.deploy_path.is_some() {
         return Ok(instance);
     }
+    let configured = configuration.tomcat.base.clone();
+    let mut bases = configured.into_iter().chain(bases(systemd));
+    let Some(found) = bases.find_map(|base| deployed_in(&base, &instance)) else {
+        return Ok(instance);
+    };
     let mut configuration = configuration.clone();
-    configuration.instance.deploy_path = deployed;
+    configuration.instance.deploy_path = Some(found);
     Instance::open(source_path, environment, &configuration)
 }
 

@@ -17,12 +17,14 @@ const PRIVILEGED_PORTS: u16 = 1024;
 /// What the configuration and the application's server leave to the page.
 #[derive(Debug)]
 pub struct Ports {
-    /// The application's, for plain HTTP.
+    /// The application's, for plain HTTP, as far as this user may answer there.
     shared: Vec<SocketAddr>,
     /// The configured one.
     own: Option<u16>,
-    /// Why the page cannot be in the application's place, where that is known before.
+    /// Why there is no shared one although the application has some.
     refused: Option<Error>,
+    /// Where a free one is looked for.
+    address: IpAddr,
     is_wanted: bool,
 }
 
@@ -30,13 +32,22 @@ impl Ports {
     /// With a server that listens like this.
     pub fn of(connectors: &[Connector], section: &RestoreSection) -> Self {
         let is_wanted = section.page.unwrap_or(true);
-        let shared: Vec<_> = connectors
+        let mut shared: Vec<_> = connectors
             .iter()
             .filter(|connector| is_wanted && connector.protocol == Protocol::Http)
             .map(|connector| SocketAddr::new(everywhere(connector.address), connector.port))
             .collect();
+        let address = shared.first().map_or(everywhere(None), SocketAddr::ip);
+        let mut refused = None;
+        shared.retain(|address| {
+            let refusal = refusal(*address);
+            let may = refusal.is_none();
+            refused = refused.take().or(refusal);
+            may
+        });
         Self {
-            refused: shared.iter().find_map(|address| refusal(*address)),
+            refused: refused.filter(|_| shared.is_empty()),
+            address,
             shared,
             own: section.page_port.map(u16::from),
             is_wanted,
@@ -54,7 +65,7 @@ impl Ports {
         let shared = format!("on port {} while Tomcat is down", shared.join(", "));
         let proxy = "A proxy can show it from a file: obbackup doctor --proxy-snippets";
         match (&self.refused, self.own) {
-            _ if self.shared.is_empty() && self.own.is_none() => Err(Error::new(
+            (None, None) if self.shared.is_empty() => Err(Error::new(
                 ErrorKind::Usage,
                 if self.is_wanted {
                     "Tomcat has no port for plain HTTP to show it on while it is down"
@@ -100,18 +111,13 @@ impl Ports {
 
     /// Where the page takes the application's place.
     pub(super) fn shared(&self) -> &[SocketAddr] {
-        match self.refused {
-            Some(_) => &[],
-            None => &self.shared,
-        }
+        &self.shared
     }
 
     /// Binds a free port, at the application's own address where that is one of this machine.
     fn bind_free(&self, because: &Error) -> (Option<Listening>, Option<String>) {
         let at = |address| Listening::at(&[SocketAddr::new(address, 0)]);
-        let everywhere = everywhere(None);
-        let address = self.shared.first().map_or(everywhere, SocketAddr::ip);
-        match at(address).or_else(|_| at(everywhere)) {
+        match at(self.address).or_else(|_| at(everywhere(None))) {
             Ok(listening) => {
                 let note = format!("{because}; the page is on port {}", listening.port());
                 (Some(listening), Some(note))

@@ -422,7 +422,7 @@ impl<'a> Steps<'a> {
                 leg,
             })
         };
-        let go = || stage.areas.exchange(entry, way, copied, &mut before_copy);
+        let mut go = || stage.areas.exchange(entry, way, copied, &mut before_copy);
         match tripwire {
             Some(tripwire) => tripwire.around(&what, go),
             None => go(),

@@ -10,10 +10,9 @@ use obbackup::command::contents::Place;
 use obbackup::command::restore::{
     self, Control, Destination, Replaced, RestoreOptions, RestorePlan, Restored,
 };
-use obbackup::error::{Error, ErrorKind, Result};
-use obbackup::format::bytes::ByteString;
+use obbackup::error::Result;
 use obbackup::format::manifest::Part;
-use obbackup::job::About;
+use obbackup::job::{About, Verb};
 use obbackup::target::database::Neutralized;
 use obbackup::tomcat::Tomcat;
 
@@ -47,7 +46,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         _ => None,
     };
     if arguments.dry_run || (in_place && !arguments.yes) {
-        let plan = restore::plan_replacing(
+        let mut plan = restore::plan_replacing(
             instance.as_ref(),
             &repository,
             &backup,
@@ -55,6 +54,9 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
             &surroundings,
             Control::of(tomcat.as_ref()),
         )?;
+        if in_place {
+            plan.notes.push(job::page_note(session, tomcat.as_ref())?);
+        }
         if arguments.dry_run {
             session
                 .output
@@ -81,7 +83,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         Some(instance) if in_place => {
             check_tomcat(tomcat.as_ref())?;
             if arguments.detach {
-                return job::detach(session, instance, tomcat.as_ref());
+                return job::detach(session, Verb::Restore, instance, tomcat.as_ref());
             }
             let request = Request {
                 instance,
@@ -153,21 +155,10 @@ fn options(arguments: &Restore) -> Result<RestoreOptions> {
         paths: arguments
             .path
             .iter()
-            .map(|text| file_place(text.as_bytes()))
+            .map(|text| Place::of_files(text.as_bytes()))
             .collect::<Result<_>>()?,
         neutralize: arguments.neutralize,
     })
-}
-
-fn file_place(text: &[u8]) -> Result<(Part, ByteString)> {
-    match Place::parse(text)? {
-        Place::File(part, path) => Ok((part, path.into())),
-        Place::Root | Place::Database | Place::Table(_) => Err(Error::new(
-            ErrorKind::Usage,
-            "--path takes files and directories only",
-        )
-        .hint("A table's rows come with: obbackup cat ID table:SCHEMA.NAME")),
-    }
 }
 
 fn plan_text(output: &Output, plan: &RestorePlan) -> String {

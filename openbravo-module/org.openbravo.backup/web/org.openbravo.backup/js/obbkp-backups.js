@@ -44,11 +44,10 @@
     });
   }
 
-  // A restore stops the application: then this goes on on the page that stands in for it.
+  // A restore stops the application: then this goes on on the page that stands in for it, which opens the
+  // application when that answers again.
   function leave(state) {
-    window.location.replace(
-      state.page || OB.Application.contextUrl || window.location.href
-    );
+    window.location.replace(state.page || OB.Application.contextUrl);
   }
 
   // Asks how far the work is. Not by the remote call manager, which shows an error where the application is down.
@@ -74,16 +73,17 @@
       } catch (e) {
         // Not from the handler.
       }
-      if (answer && answer.running !== undefined) {
-        answered(view, answer);
-      } else if (
-        state.isRestoring &&
-        (request.status === 0 || request.getResponseHeader(STAND_IN))
-      ) {
-        leave(state);
-      } else if (request.status === 0) {
+      if (request.status === 0) {
+        // Nobody there: the page is on its way, or cannot be had on this port.
+        state.isDown = state.isRestoring;
+        view.obbkpStrips.showWork({ text: label('Waiting'), isRestore: true });
         later(view, state);
+      } else if (state.isDown || request.getResponseHeader(STAND_IN)) {
+        leave(state);
+      } else if (answer && answer.running !== undefined) {
+        answered(view, answer);
       } else {
+        // The session has ended.
         view.obbkpStrips.hideWork();
       }
     };

@@ -88,6 +88,10 @@
   };
 
   Strips.prototype.showWork = function(work) {
+    // How much there is to do is not known at every stage.
+    this.bar.setVisibility(
+      work.percent === undefined ? 'hidden' : 'inherit'
+    );
     this.bar.setPercentDone(work.percent || 0);
     this.workText.setContents(html(work.text));
     this.cancelButton.setVisibility(

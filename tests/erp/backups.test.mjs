@@ -189,14 +189,21 @@ step('a restore shows its plan, asks for the name, and ends in the login page', 
   await name.pressSequentially('another');
   assert.ok(await person.isDisabled('Restore'));
   await name.fill('');
-  await name.pressSequentially(path.basename(new URL(url).pathname));
-  await until('the button', async () => !(await person.isDisabled('Restore')));
-  await person.press('Restore');
+  await confirm('Restore');
   await until('the bar', () => person.isWorking());
   await person.picture('restore-progress');
   await follow('restore');
   assert.equal(await marker(), 'as in the backup');
 });
+
+/** Types the instance's name, and presses the button that this allows. */
+async function confirm(title) {
+  const name = person.page.locator('input[name=instance]');
+  await name.waitFor();
+  await name.pressSequentially(path.basename(new URL(url).pathname));
+  await until('the button', async () => !(await person.isDisabled(title)));
+  await person.press(title);
+}
 
 /** From the window over the page that stands in for the application to the login page. */
 async function follow(name) {
@@ -226,10 +233,7 @@ step('Undo brings the state before the restore back', async () => {
   await person.press('Undo');
   await person.page.locator('.OBBKP_Plan').waitFor();
   await person.picture('undo-plan');
-  await person.page
-    .locator('input[name=instance]')
-    .pressSequentially(path.basename(new URL(url).pathname));
-  await person.press('Undo');
+  await confirm('Undo');
   await follow('undo');
   assert.equal(await marker(), 'newer than the backup');
   assert.match(await person.restoreText(), /Restored: the state of/);
@@ -276,6 +280,14 @@ step('a module is installed after an automated backup that names it', async () =
   await person.openBackups();
   assert.ok((await person.labels()).includes(`before installing ${MODULE} 1.0.0`));
   await person.picture('before-install');
+});
+
+step('restoring that backup takes the module away again', async () => {
+  await person.select(`before installing ${MODULE} 1.0.0`);
+  await person.press('Restore');
+  await confirm('Restore');
+  await follow('restore-before-install');
+  assert.ok(!fs.existsSync(path.join(home, 'modules', MODULE)));
 });
 
 step('nobody else is answered', async () => {

@@ -112,21 +112,24 @@
     var state = view.obbkpState,
       strips = view.obbkpStrips,
       message = answer.problem || answer.answer;
-    if (state.isRestoring && !answer.isRestore) {
-      // It has ended before it stopped the application.
-      message = message || answer.restored;
-      ask(view, 'RefreshHandler');
+    // A failure says nothing of what is running.
+    if (answer.running !== undefined) {
+      if (state.isRestoring && !answer.isRestore) {
+        // It has ended before it stopped the application.
+        message = message || answer.restored;
+        ask(view, 'RefreshHandler');
+      }
+      state.running = answer.running;
+      state.isRestoring = answer.isRestore === true;
+      if (state.running) {
+        strips.showWork(answer);
+        later(view, state);
+      } else {
+        strips.hideWork();
+      }
     }
-    state.running = answer.running === true;
-    state.isRestoring = answer.isRestore === true;
     if (answer.page) {
       state.page = answer.page;
-    }
-    if (state.running) {
-      strips.showWork(answer);
-      later(view, state);
-    } else {
-      strips.hideWork();
     }
     if (answer.isChanged) {
       view.refresh();

@@ -155,6 +155,7 @@ fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
     let place = place(directory.path());
     // Whoever launched it was killed before he could remove its variables.
     let variables = place.environment_path("12");
+    std::fs::create_dir_all(variables.parent().unwrap()).unwrap();
     std::fs::write(&variables, "PGPASSWORD=hush").unwrap();
     for number in 10..35 {
         let job = Job::begin(&place, &number.to_string(), about(), Shown::default()).unwrap();

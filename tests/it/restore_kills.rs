@@ -215,11 +215,11 @@ impl<'a> Cases<'a> {
     /// The next run comes; then one of the two states is there, whole, and nothing is left to do.
     fn check(&mut self, case: &str) {
         let small = self.small;
-        let recovered = match small.recover() {
-            Ok(recovered) => recovered,
+        let (recovered, is_lost) = match small.recover() {
+            Ok(recovered) => (recovered, false),
             Err(error) if error.kind() == ErrorKind::ActionNeeded => {
                 self.go_back(case, error.hint_text().unwrap_or_default());
-                None
+                (None, true)
             }
             Err(error) => panic!("{case}: {error:?}"),
         };
@@ -239,6 +239,7 @@ impl<'a> Cases<'a> {
                 assert_eq!(state, self.before, "{case}");
             }
             Some(Outcome::Lost { .. }) => panic!("{case}: {recovered:?}"),
+            None if is_lost => self.lost += 1,
             // Killed before it began, or after it had ended.
             None => {
                 self.whole += 1;
@@ -273,7 +274,6 @@ impl<'a> Cases<'a> {
         let back = small.restore_to(id, way_back, small.control(), &progress);
         back.unwrap_or_else(|error| panic!("{case}: {error:?}"));
         assert_eq!(small.state(), self.before, "{case}");
-        self.lost += 1;
     }
 
     /// Of a run that keeps no state not a file is left.
@@ -398,7 +398,7 @@ fn a_restore_is_killed_around_each_program() {
 #[test]
 fn a_restore_without_room_is_killed_before_each_effect() {
     killed("in_place", &[Place::Effect], |cases, deaths| {
-        deaths > 20 && cases.cleared > 0 && cases.lost > 5 && cases.finished > 10
+        deaths > 20 && cases.cleared > 0 && cases.lost >= 5 && cases.finished > 10
     });
 }
 

@@ -73,7 +73,7 @@ fn what_is_reported_is_seen_by_others_and_passed_on() {
     assert_eq!(status.stage, Stage::Staging);
     assert_eq!(status.activity.as_deref(), Some("database"));
     assert_eq!(status.percent, 55);
-    assert_eq!(status.warnings, ["odd"]);
+    wait(|| job.board().status().warnings == ["odd"]);
     assert_eq!(inner.stages(), ["staging", "database"]);
     assert_eq!(inner.done_bytes(), 500);
     wait(|| std::fs::read_to_string(&files.page).unwrap() == "page 55");

@@ -150,6 +150,7 @@ fn victim() {
     };
     match what {
         "restore" => drop(small.restore_with(id, control, &progress).unwrap()),
+        "put_back" => drop(small.restore_with(id, control, &progress).unwrap_err()),
         "undo" => drop(small.undo(control).unwrap()),
         _ => drop(
             small
@@ -333,6 +334,10 @@ fn killed(what: &str, places: &[Place], enough: impl Fn(&Cases<'_>, u64) -> bool
                 cases.before = small.state();
                 cases.after = live.clone();
             }
+            if what == "put_back" {
+                small.application.refuse("probe", 1);
+                cases.after = live.clone();
+            }
             let status = run_victim(cluster, &small, &id, what, *place, deaths);
             if status.success() {
                 assert_eq!(small.state(), cases.after);
@@ -370,6 +375,14 @@ fn a_restore_is_killed_before_each_effect() {
 fn an_undo_is_killed_before_each_effect() {
     killed("undo", &[Place::Effect], |cases, deaths| {
         deaths > 20 && cases.finished > 10 && cases.reversed > 3
+    });
+}
+
+/// The application does not answer: also on the way back, and while the new state is removed, either may be stopped.
+#[test]
+fn a_restore_that_is_put_back_is_killed_before_each_effect() {
+    killed("put_back", &[Place::Effect], |cases, deaths| {
+        deaths > 50 && cases.finished == 0 && cases.reversed > 40
     });
 }
 

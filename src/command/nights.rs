@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::backup::BackupOptions;
-use super::copy::{CopyOutcome, copy_to_each};
+use super::copy::{self, CopyOutcome, copy_to_each};
 use super::forget::{self, ForgetOptions};
 use super::prune;
 use super::runs::{Books, ScheduledRun};
@@ -248,17 +248,12 @@ impl<'a> Nights<'a> {
         instance: &Instance,
         task: &Task<'_>,
     ) {
-        let names = &choice.section.copy_to;
-        if names.is_empty() {
+        if choice.section.copy_to.is_empty() {
             return;
         }
         let owner = Some(instance.owner);
         let copies = || -> Result<Vec<CopyOutcome>> {
-            let targets = names.iter().map(|name| {
-                let target = configuration.repository(Some(name))?;
-                Ok((name.clone(), target.section))
-            });
-            let targets = targets.collect::<Result<Vec<_>>>()?;
+            let targets = copy::targets(configuration, &choice.section, &[])?;
             let from = Repository::at(&choice.section, owner, self.cache())?;
             let backup = from.resolve("latest", Some(&instance.id))?;
             let cache = self.cache();

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::hand_over;
 use super::requests::{self, parse};
-use super::workplace::{Workplace, check_absolute, check_url};
+use super::workplace::{Workplace, check_absolute};
 use crate::command::backup::{self, BackupOptions};
 use crate::command::check_own;
 use crate::command::contents::Place;
@@ -25,7 +25,7 @@ use crate::command::show::show as detail;
 use crate::command::status::{StatusReport, status as last_restore};
 use crate::command::storage::{repositories as repositories_of, storage_use, test as try_storage};
 use crate::command::verify::verify as check;
-use crate::config::{Configuration, ConfigurationFile, RepositorySection};
+use crate::config::{Configuration, ConfigurationFile};
 use crate::error::Result;
 use crate::format::manifest::{InstanceIdentity, Status};
 use crate::format::record::Lease;
@@ -51,10 +51,9 @@ pub fn version() -> Result<String> {
 
 pub fn init(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Init = parse(request)?;
-    check_url(&request.repository)?;
     let mut file = place.configuration_file()?;
     let made = make_repository(
-        &RepositorySection::at(request.repository),
+        &place.section(Some(&request.repository))?,
         request.compression,
         &Claim::New,
         Some(&place.instance()?),

@@ -38,6 +38,13 @@ impl Listening {
         Ok(Self { flag, ids })
     }
 
+    /// While somebody is asked something, the first signal ends the program.
+    pub fn at_question() -> Result<Self> {
+        let listening = Self::begin()?;
+        listening.flag.store(true, Ordering::Relaxed);
+        Ok(listening)
+    }
+
     /// Set by the first signal.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)

@@ -24,6 +24,7 @@ mod full_device;
 mod golden;
 mod guard;
 mod made_up_instance;
+mod memory;
 mod nasty;
 mod neutralize;
 mod nights;

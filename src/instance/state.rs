@@ -37,6 +37,12 @@ impl StateDirectory {
         Ok(Self { path, owner })
     }
 
+    /// The same, if it is there already: for whoever only looks.
+    pub fn existing(source_path: &Path, owner: Owner) -> Option<Self> {
+        let path = source_path.join(OWN_DIRECTORY).join(STATE);
+        path.is_dir().then_some(Self { path, owner })
+    }
+
     /// A directory of its own below this one, or anywhere where an absolute path is named.
     pub fn room(&self, path: &Path) -> Result<Self> {
         let path = self.path.join(path);
@@ -144,7 +150,8 @@ impl StateDirectory {
     }
 }
 
-fn make(directory: &Path, owner: Owner) -> Result<()> {
+/// Makes a directory for its owner alone, unless it is there.
+pub fn make(directory: &Path, owner: Owner) -> Result<()> {
     let failed = || format!("cannot make `{}`", directory.display());
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => owner.take(&File::open(directory).io_context(failed)?, directory),

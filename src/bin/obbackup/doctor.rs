@@ -7,12 +7,13 @@ use obbackup::command::doctor::{Check, Diagnosis, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::instance::Instance;
 use obbackup::page::{self, Snippet};
+use obbackup::tomcat::systemd::Systemd;
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::arguments::Doctor;
 use crate::output::{Output, safe};
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 #[derive(Serialize)]
 struct Snippets {
@@ -31,6 +32,8 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
         surroundings: &session.surroundings()?,
         repository: session.repository_itself(),
         tomcat: session.tomcat(&instance),
+        systemd: Systemd::running(),
+        zone: zone(),
     }));
     session
         .output

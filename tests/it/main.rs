@@ -39,6 +39,7 @@ mod restore_kills;
 mod restore_live;
 mod restore_states;
 mod servers;
+mod service;
 mod stopping;
 mod storage;
 mod sweep;

@@ -404,6 +404,8 @@ pub fn doctor(place: &Workplace) -> Result<String> {
         configuration: &configuration,
         surroundings: &place.surroundings()?,
         repository: place.repository(),
+        systemd: Systemd::running(),
+        zone: place.zone(),
     })))
 }
 

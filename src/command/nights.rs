@@ -315,7 +315,7 @@ impl<'a> Nights<'a> {
         };
         let copied = CopiesOfANight {
             task,
-            names,
+            names: &choice.section.copy_to,
             started_at,
             outcomes: copies(),
         };

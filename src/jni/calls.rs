@@ -1,6 +1,6 @@
 //! What each call does: a request in, the same JSON as `--json` prints out.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::hand_over;
@@ -22,7 +22,7 @@ use crate::command::prune;
 use crate::command::restore::{self, Destination, RestoreOptions};
 use crate::command::runs::{Books, recent};
 use crate::command::show::show as detail;
-use crate::command::status::{StatusReport, status as last_restore};
+use crate::command::status::{StatusReport, restore as last_restore};
 use crate::command::storage::{repositories as repositories_of, storage_use, test as try_storage};
 use crate::command::verify::verify as check;
 use crate::config::{Configuration, ConfigurationFile};
@@ -338,6 +338,7 @@ pub fn job(place: &Workplace, request: &str) -> Result<String> {
         None => last_restore(&instance)?,
         Some(job) => StatusReport {
             restore: Some(job::Place::of(&instance).find(job)?),
+            runs: None,
         },
     })
 }
@@ -357,10 +358,9 @@ pub fn runs(place: &Workplace, request: &str) -> Result<String> {
         warnings.push(format!("runs of other nodes are not shown: {error}"));
     }
     let both = repository.as_ref().ok().map(|it| (it, &instance));
-    let since = DateTime::<Utc>::UNIX_EPOCH;
     let count = usize::from(request.count);
     to_json(&Answer {
-        runs: recent(&instance.state()?, both, since, count)?,
+        runs: recent(&instance.state()?, both, count)?,
         warnings,
     })
 }

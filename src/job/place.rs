@@ -224,6 +224,20 @@ impl Place {
         Ok(Some(status))
     }
 
+    /// The status of the job that somebody names. `NotFound` where there is none, or none any more.
+    pub fn find(&self, id: &str) -> Result<Status> {
+        // What is named comes from a browser: it must not become a path.
+        let is_there = self.ids()?.iter().any(|known| known == id);
+        let status = if is_there { self.status(id)? } else { None };
+        status.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("there is no restore `{}`", id.escape_debug()),
+            )
+            .hint("Without an id the last one is shown.")
+        })
+    }
+
     /// The status of the restore that runs, or of the last one.
     pub fn last(&self) -> Result<Option<Status>> {
         for id in self.ids()?.iter().rev() {

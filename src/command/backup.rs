@@ -5,11 +5,13 @@
 //! is in the backup, whether it was deleted just after the first walk or added just before the snapshot.
 //! The database follows at once, so that its snapshot is held as briefly as possible; then everything else.
 
+mod scheduled;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::attachments::{missing_files, named_files};
@@ -30,7 +32,7 @@ use crate::format::manifest::{
     BackupId, BackupType, Catalog, DatabasePart, FilesPart, InstanceIdentity, Manifest, Part,
     Statistics, Status,
 };
-use crate::format::record::{LeaseMode, Occasion, Run};
+use crate::format::record::{LeaseMode, OK, Occasion, PARTIAL, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
 use crate::postgresql::client::Session;
 use crate::progress::Progress;
@@ -41,6 +43,8 @@ use crate::repository::reader::Reader;
 use crate::repository::writer::Writer;
 use crate::source::database::DatabaseSource;
 use crate::source::files::{self, CaptureOptions, Exclusions, FilesCapture, Parent, paths_present};
+
+pub use scheduled::{Scheduled, run_scheduled};
 
 /// How often a snapshot is taken until one names no attachment that came and went between the passes around it.
 const SNAPSHOT_ATTEMPTS: u32 = 3;
@@ -176,54 +180,6 @@ pub fn run(
     )
 }
 
-/// What came of a run that a schedule started.
-#[derive(Debug)]
-pub enum Scheduled {
-    /// It took a backup.
-    Taken(Box<BackupTaken>),
-    /// Another node of the cluster, or another program, had done it already: its record.
-    Elsewhere(Box<Run>),
-}
-
-/// Takes the backup of `occasion`, unless that was done already.
-///
-/// Whoever runs it records it before giving back the lock. So whoever holds the lock and finds no record of the
-/// occasion is the only one to run it: of several nodes that come at once one takes the backup, and the
-/// others, which wait for the lock, find its record.
-pub fn run_scheduled(
-    instance: &Instance,
-    repository: &Repository,
-    options: &BackupOptions,
-    surroundings: &Surroundings,
-    progress: &dyn Progress,
-    occasion: &Occasion,
-) -> Result<Scheduled> {
-    let lock = lock(instance, repository)?;
-    // Clocks differ, so runs that seem to have begun before their time are looked at too.
-    let since = occasion.due_at - CLOCKS_DIFFER;
-    // One that was stopped is to be done again.
-    let stopped = outcome_word(ErrorKind::Cancelled);
-    let done = repository.runs(since)?.into_iter().find(|run| {
-        run.instance == instance.id
-            && run.occasion.as_ref() == Some(occasion)
-            && run.outcome != stopped
-    });
-    if let Some(run) = done {
-        return Ok(Scheduled::Elsewhere(Box::new(run)));
-    }
-    let occasion = Some(occasion.clone());
-    locked(
-        instance,
-        repository,
-        options,
-        surroundings,
-        progress,
-        &lock,
-        occasion,
-    )
-    .map(|taken| Scheduled::Taken(Box::new(taken)))
-}
-
 /// The right to write the instance's backups, which another machine may have by now.
 fn lock(instance: &Instance, repository: &Repository) -> Result<Lock> {
     recovery::refuse_unfinished(instance)?;
@@ -238,9 +194,6 @@ fn lock(instance: &Instance, repository: &Repository) -> Result<Lock> {
 pub fn outcome_word(kind: ErrorKind) -> String {
     kind.name().to_lowercase()
 }
-
-/// The clocks of two nodes differ by less.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::days(1);
 
 /// Everything between taking and giving back the lock.
 fn locked(
@@ -268,22 +221,17 @@ fn locked(
         .stand_back(progress, || job.take(started_at, &run, lock));
     let backup = taken.as_ref().ok();
     let record = Run {
-        id: run,
-        command: "backup".to_owned(),
-        instance: instance.id.clone(),
         backup_type: Some(options.backup_type),
-        started_at,
-        finished_at: Utc::now(),
         backup: backup.map(|backup| backup.id),
         backup_finished_at: backup.map(|backup| backup.manifest.finished_at),
         outcome: match &taken {
-            Ok(backup) if backup.manifest.status == Status::Partial => "partial".to_owned(),
-            Ok(_) => "ok".to_owned(),
+            Ok(backup) if backup.manifest.status == Status::Partial => PARTIAL.to_owned(),
+            Ok(_) => OK.to_owned(),
             Err(error) => outcome_word(error.kind()),
         },
         message: taken.as_ref().err().map(Error::message),
         occasion,
-        host: Some(instance.host.clone()),
+        ..Run::ended(run, "backup", &instance.id, &instance.host, started_at)
     };
     let recorded = repository.record(&record);
     let backup = taken?;

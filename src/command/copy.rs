@@ -140,19 +140,12 @@ pub fn copy(
     writer.supersede(&backup.manifest.indexes);
     let written = writer.finish()?;
     to.adopt(from, backup, &lock)?;
+    let host = &Worker::this().host;
     to.record(&Run {
-        id: random_id(8)?,
-        command: "copy".to_owned(),
-        instance: instance.clone(),
         backup_type: Some(backup.manifest.backup_type),
-        started_at,
-        finished_at: Utc::now(),
         backup: Some(backup.id),
         backup_finished_at: Some(backup.manifest.finished_at),
-        occasion: None,
-        host: Some(Worker::this().host.clone()),
-        outcome: "ok".to_owned(),
-        message: None,
+        ..Run::ended(random_id(8)?, "copy", instance, host, started_at)
     })?;
     Ok(Copied {
         plan: missing.plan,

@@ -140,7 +140,7 @@ pub fn init(
         }
         // What tells later that the instance belongs here although it has no backup yet.
         let run = random_id(8)?;
-        repository.record(&Run::ended(run, "init", &id, &instance.host, Utc::now()))?;
+        repository.record(&Run::ended(run, "init", id, &instance.host, Utc::now()))?;
     }
     Ok(Initialized {
         repository: location,

@@ -357,8 +357,8 @@ export class Person {
 
   /** A role of this user that is not the System Administrator's. */
   otherRole() {
-    return this.page.evaluate(() =>
-      Object.keys(window.OB.User.userInfo.role.valueMap).find(id => id !== '0')
+    return this.page.evaluate(
+      () => window.OB.User.userInfo.role.valueMap.find(role => role.id !== '0').id
     );
   }
 

@@ -268,6 +268,7 @@ mod tests {
 
     #[test]
     fn who_runs_the_schedules_decides() {
+        type Change<'a> = &'a dyn Fn(&mut Found);
         let late = || Some(("nightly".to_owned(), DateTime::UNIX_EPOCH));
         let found = |change: &dyn Fn(&mut Found)| {
             let mut found = Found {
@@ -277,7 +278,7 @@ mod tests {
             change(&mut found);
             judge(&found)
         };
-        let cases: [(&dyn Fn(&mut Found), Health, &str); 11] = [
+        let cases: [(Change<'_>, Health, &str); 11] = [
             (&|found| found.enabled = 0, Health::Warning, "disabled"),
             (&|_| {}, Health::Failure, "nothing runs the schedules"),
             (
@@ -292,14 +293,14 @@ mod tests {
             ),
             (
                 &|found| {
-                    (found.runner, found.service) = (Some(runner()), Some(service(true, false)))
+                    (found.runner, found.service) = (Some(runner()), Some(service(true, false)));
                 },
                 Health::Warning,
                 "not enabled",
             ),
             (
                 &|found| {
-                    (found.runner, found.service) = (Some(runner()), Some(service(true, true)))
+                    (found.runner, found.service) = (Some(runner()), Some(service(true, true)));
                 },
                 Health::Ok,
                 "run by",

@@ -3,6 +3,7 @@
   var TAB_ID = '39927EDA97E19311BCC91627C244B143',
     HANDLERS = 'org.openbravo.backup.erp.',
     POLL_MILLISECONDS = 1000,
+    TIMEOUT_MILLISECONDS = 10000,
     // What stands in for the application during a restore says so by this.
     STAND_IN = 'X-Obbackup',
     DATE_WIDTH = 140,
@@ -44,9 +45,15 @@
     });
   }
 
+  function wait(view) {
+    view.obbkpStrips.showWork({ text: label('Waiting'), isRestore: true });
+  }
+
   // A restore stops the application: then this goes on on the page that stands in for it, which opens the
   // application when that answers again.
-  function leave(state) {
+  function leave(view, state) {
+    // Seen for as long as Tomcat, which has the port again when it starts, lets the browser wait.
+    wait(view);
     window.location.replace(state.page || OB.Application.contextUrl);
   }
 
@@ -62,6 +69,8 @@
         'StatusHandler'
     );
     request.setRequestHeader('Content-Type', 'application/json;charset=UTF-8');
+    // A server that is being stopped can leave a request without an answer.
+    request.timeout = TIMEOUT_MILLISECONDS;
     request.onloadend = function() {
       var answer = null;
       state.polling = false;
@@ -76,10 +85,10 @@
       if (request.status === 0) {
         // Nobody there: the page is on its way, or cannot be had on this port.
         state.isDown = state.isRestoring;
-        view.obbkpStrips.showWork({ text: label('Waiting'), isRestore: true });
+        wait(view);
         later(view, state);
       } else if (state.isDown || request.getResponseHeader(STAND_IN)) {
-        leave(state);
+        leave(view, state);
       } else if (answer && answer.running !== undefined) {
         answered(view, answer);
       } else {

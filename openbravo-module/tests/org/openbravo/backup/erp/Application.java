@@ -66,8 +66,9 @@ final class Application implements AutoCloseable {
     add(context, "/login", new Login());
     add(context, MODULE_MANAGEMENT, new ModuleManagement());
     add(context, "/org.openbravo.client.kernel", new KernelServlet());
-    tomcat.start();
+    // Asked for, it is there.
     tomcat.getConnector();
+    tomcat.start();
   }
 
   private static void add(Context context, String path, HttpServlet servlet) {

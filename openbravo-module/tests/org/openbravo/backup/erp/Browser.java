@@ -63,7 +63,7 @@ final class Browser implements AutoCloseable {
   /** What a script returns, as text. */
   String run(String script) throws Exception {
     JSONObject asked = new JSONObject().put("script", script).put("args", new JSONArray());
-    return value("POST", session + "/execute/sync", asked).toString();
+    return String.valueOf(value("POST", session + "/execute/sync", asked));
   }
 
   /** Waits until a condition holds in the page. */
@@ -94,7 +94,7 @@ final class Browser implements AutoCloseable {
     if (response.statusCode() != 200) {
       throw new IllegalStateException(response.body());
     }
-    return new JSONObject(response.body()).get("value");
+    return new JSONObject(response.body()).opt("value");
   }
 
   private interface Condition {

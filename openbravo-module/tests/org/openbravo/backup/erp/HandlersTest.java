@@ -1,7 +1,6 @@
 package org.openbravo.backup.erp;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -91,13 +90,12 @@ class HandlersTest {
   }
 
   @Test
-  void whatFailsIsSaidWithWhatToDo() throws Exception {
+  void whatFailsIsSaid() throws Exception {
     Application.User administrator = application.new User(World.SYSTEM_ADMINISTRATOR);
     JSONObject answer = administrator.ask("RepositoryHandler", "repository", "/proc/backups");
     JSONObject problem = answer.getJSONObject("problem");
     assertEquals("error", problem.getString("type"));
     assertTrue(problem.getString("title").contains("/proc/backups"), problem.toString());
-    assertFalse(problem.getString("text").isEmpty(), problem.toString());
   }
 
   private static MirroredBackup row(String label) {

@@ -12,7 +12,6 @@ use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::prune::PruneOptions;
-use crate::storage::Storage as _;
 
 /// What `delete` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -29,6 +29,7 @@ pub mod throttle;
 pub mod verify;
 
 mod attachments;
+mod capture;
 mod database;
 mod room;
 

@@ -10,8 +10,8 @@ use crate::format::record::{LeaseMode, Run};
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
+use crate::repository::glance::Rooms;
 use crate::repository::prune::{PruneOptions, Pruned};
-use crate::storage::Storage as _;
 
 /// What the configuration says of pruning; `grace` overrides it.
 pub fn options(retention: &RetentionSection, grace: Option<TimeDelta>) -> PruneOptions {
@@ -39,13 +39,14 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Pruned> {
     let started_at = Utc::now();
+    let before = repository.glance_to_write(Rooms::Small)?;
     if let Some(instance) = instance {
-        repository.check_tenure(tenant(instance))?;
+        before.check_tenure(tenant(instance))?;
     }
     let host = instance.map(|instance| instance.host.clone());
     let instance = instance.map_or_else(String::new, |instance| instance.id.clone());
     repository.storage().release_reserve()?;
-    let lock = repository.lock(LeaseMode::Exclusive, &instance, "prune")?;
+    let lock = before.lock(LeaseMode::Exclusive, &instance, "prune")?;
     let left = repository.storage().clear_remains()?;
     let mut pruned = repository.prune(&lock, options, progress)?;
     pruned.freed_bytes += left;

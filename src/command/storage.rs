@@ -241,6 +241,8 @@ impl Trial {
     }
 }
 
+    use std::sync::Arc;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +269,8 @@ mod tests {
             (Operations::Writes, 2, "replace"),
             (Operations::Writes, 3, "delete"),
         ] {
-            let tried = test(&Faulty::at(Memory::default(), operations, at, denied)).unwrap();
+            let memory = Arc::new(Memory::default());
+            let tried = test(&Faulty::at(memory, operations, at, denied)).unwrap();
             assert!(!tried.works);
             let failed: Vec<_> = tried
                 .steps

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod chunks;
 pub mod condemned;
 mod fetch;
+pub mod glance;
 pub mod identity;
 pub mod lock;
 pub mod pins;
@@ -53,6 +54,8 @@ struct Version {
 pub struct Repository {
     storage: Arc<dyn Storage>,
     header: Header,
+    /// What a listing showed, where this is the repository as it was then.
+    glance: Option<Arc<glance::Glance>>,
 }
 
 impl Repository {
@@ -168,7 +171,11 @@ impl Repository {
             .hint("Use the obbackup that wrote it, or a newer one."));
         }
         let header = sealed::unseal(&bytes).map_err(damaged)?;
-        Ok(Self { storage, header })
+        Ok(Self {
+            storage,
+            header,
+            glance: None,
+        })
     }
 
     /// Where its objects lie.

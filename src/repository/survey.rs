@@ -14,7 +14,6 @@ use crate::format::id::{ChunkId, Digest256};
 use crate::format::index::PackContent;
 use crate::format::path;
 use crate::progress::Progress;
-use crate::storage::Storage as _;
 
 /// One look at everything.
 pub struct Survey {
@@ -77,15 +76,15 @@ impl Repository {
     /// Looks at all manifests, catalogs, indexes and packs. `Damaged` when one of the first three cannot be read:
     /// what those need is unknown.
     pub fn survey(&self, condemned: &Condemned, progress: &dyn Progress) -> Result<Survey> {
-        // The packs last: what the manifests need was there before them, and what a writer adds meanwhile is only found
-        // to be unneeded, which condemns it and no more.
+        // The packs last, in the order of a glance too: what the manifests need was there before them, and what a writer
+        // adds meanwhile is only found to be unneeded, which condemns it and no more.
         let found = self.backups()?;
         let mut indexes = self.read_indexes()?;
         if let Some((object, reason)) = found.damaged.iter().chain(&indexes.damaged).next() {
             return Err(unsafe_now(&format!("`{object}` cannot be read: {reason}")));
         }
         let needed = self.needed(&found, progress)?;
-        let listed = self.storage().list(path::PACKS)?;
+        let listed = self.room(path::PACKS)?;
         // Packs without an index are what an interrupted backup left, or their index was lost.
         let unindexed = self.recover_packs(&indexes.chunks, &listed)?;
         for content in &unindexed {

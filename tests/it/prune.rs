@@ -16,7 +16,7 @@ use obbackup::repository::lock::Lock;
 use obbackup::repository::prune::{PruneOptions, Pruned};
 use obbackup::storage::faulty::{Fault, Faulty, Operations};
 use obbackup::storage::memory::Memory;
-use obbackup::storage::{Object, Space, Storage};
+use obbackup::storage::{Object, Storage};
 
 use crate::support::backups::{Stored, Taking, contents, read_back, take};
 use crate::sweep::{sound, stored_bytes};
@@ -40,19 +40,25 @@ impl Storage for Blind {
         self.0.read_range(path, range)
     }
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let mut objects = self.0.list(prefix)?;
-        objects.retain(|object| !object.path.starts_with(path::LOCKS));
-        Ok(objects)
+        self.0.list(prefix).map(without_leases)
+    }
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        self.0.list_between(after, before).map(without_leases)
     }
     fn delete(&self, path: &str) -> Result<()> {
         self.0.delete(path)
     }
-    fn space(&self) -> Result<Option<Space>> {
-        self.0.space()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.0)
     }
-    fn location(&self) -> String {
-        self.0.location()
+    fn shows_every_lease(&self) -> bool {
+        false
     }
+}
+
+fn without_leases(mut objects: Vec<Object>) -> Vec<Object> {
+    objects.retain(|object| !object.path.starts_with(path::LOCKS));
+    objects
 }
 
 /// Prunes as if `hours` had passed.
@@ -282,6 +288,9 @@ impl Storage for Locked {
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         self.0.list(prefix)
     }
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        self.0.list_between(after, before)
+    }
     fn delete(&self, path: &str) -> Result<()> {
         if path.starts_with(path::LOCKS) {
             return self.0.delete(path);
@@ -291,11 +300,8 @@ impl Storage for Locked {
             format!("`{path}` is locked"),
         ))
     }
-    fn space(&self) -> Result<Option<Space>> {
-        self.0.space()
-    }
-    fn location(&self) -> String {
-        self.0.location()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.0)
     }
 }
 

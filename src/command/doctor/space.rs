@@ -4,7 +4,6 @@ use super::{Check, Examined};
 use crate::command::space::{Level, forecast, level, percent_free, usable_bytes};
 use crate::error::Result;
 use crate::repository::Repository;
-use crate::storage::Storage as _;
 
 const NAME: &str = "space";
 

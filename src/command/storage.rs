@@ -10,7 +10,7 @@ use crate::config::space::SpaceSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::path;
-use crate::repository::Repository;
+use crate::repository::{ASK_FIRST_HINT, Repository};
 use crate::storage::Storage;
 
 /// What `storage df` gives, in bytes.
@@ -230,9 +230,7 @@ impl Trial {
                 NAME,
                 Health::Warning,
                 "the server overwrites what is there, though it was asked not to".to_owned(),
-                Some(
-                    "Backups are safe all the same: no two objects have the same name.".to_owned(),
-                ),
+                Some(ASK_FIRST_HINT.to_owned()),
             ),
             Err(error) => {
                 self.expect(NAME, "", Err(error));
@@ -241,10 +239,10 @@ impl Trial {
     }
 }
 
-    use std::sync::Arc;
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::storage::faulty::{Fault, Faulty, Operations};
     use crate::storage::memory::Memory;

@@ -91,7 +91,7 @@ impl S3 {
                 [(); 2].map(|()| Arc::new(Pace::new(bandwidth.get())))
             }),
             stall: Duration::from_secs(u64::from(stall)),
-            conditional: AtomicBool::new(true),
+            conditional: AtomicBool::new(section.conditional_writes.unwrap_or(true)),
         })))
     }
 
@@ -150,16 +150,16 @@ impl Bucket {
 
     async fn put(&self, path: &str, bytes: Bytes, once: bool) -> Result<()> {
         let _permit = self.permit().await;
-        let conditional = once && self.conditional.load(Ordering::Relaxed);
-        match self.put_once(path, bytes.clone(), conditional).await {
-            // A server that does not know the condition: ask first, which is as good where names are unique.
-            Err(error) if conditional && error.kind() == ErrorKind::Incompatible => {
-                self.conditional.store(false, Ordering::Relaxed);
+        if once && self.conditional.load(Ordering::Relaxed) {
+            match self.put_once(path, bytes.clone(), true).await {
+                // A server that does not know the condition: ask first, which is as good where names are unique.
+                Err(error) if error.kind() == ErrorKind::Incompatible => {
+                    self.conditional.store(false, Ordering::Relaxed);
+                }
+                result => return result,
             }
-            result if once && !conditional && result.is_ok() => return result,
-            result => return result,
         }
-        if self.head(path).await?.is_some() {
+        if once && self.head(path).await?.is_some() {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!("`{path}` is there already"),
@@ -526,10 +526,6 @@ impl Storage for S3 {
         }
         let (bucket, path) = (self.0.clone(), path.to_owned());
         runtime::run(async move { bucket.retain(&path).await })?
-    }
-
-    fn space(&self) -> Result<Option<Space>> {
-        Ok(None)
     }
 
     fn location(&self) -> String {

@@ -10,6 +10,7 @@ mod devices;
 mod faults;
 mod locked;
 mod machines;
+mod overwriting;
 mod story;
 
 // What the conformance suite is written in.

@@ -11,6 +11,7 @@ mod faults;
 mod locked;
 mod machines;
 mod overwriting;
+mod permissions;
 mod story;
 
 // What the conformance suite is written in.

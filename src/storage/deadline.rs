@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
+use super::mount::SHARE_HINT;
 use super::{Object, Space, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -44,7 +45,7 @@ impl Deadline {
                 self.limit.as_secs()
             ),
         )
-        .hint("Check the server of the share and the network; a share that stays stale must be mounted anew.")
+        .hint(SHARE_HINT)
     }
 
     fn within<T: Send + 'static>(

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::mount::MountGuard;
+use super::mount::{MountGuard, SHARE_HINT};
 use super::{Object, Space, Storage, check_path, range_error, reserve};
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -193,6 +193,7 @@ impl Local {
                 "Run as the user that owns `{}`, or give this user the right to write there.",
                 root.display()
             )),
+            ErrorKind::Transient => error.hint(SHARE_HINT),
             _ => error,
         }
     }

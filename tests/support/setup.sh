@@ -329,6 +329,8 @@ packages openssl openssl
 packages setpriv util-linux
 packages mkfs.ext4 e2fsprogs
 packages mkfs.vfat dosfstools
+packages mkfs.exfat exfatprogs
+packages mount.exfat-fuse exfat-fuse
 if [[ $what == test ]]; then
   if command -v python3 >/dev/null; then
     python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)

@@ -112,10 +112,18 @@ impl S3Server {
         Ok(server)
     }
 
-    /// The one server that tests share which need nothing of their own but a bucket.
+    /// The one server that tests share which need nothing of their own but a bucket: versitygw, or what
+    /// `OBBACKUP_TEST_S3` names.
     pub fn shared() -> Result<&'static Self, String> {
         static SHARED: OnceLock<Result<S3Server, String>> = OnceLock::new();
-        let shared = SHARED.get_or_init(|| Self::start(Kind::Versitygw));
+        let shared = SHARED.get_or_init(|| {
+            let kind = match std::env::var("OBBACKUP_TEST_S3").as_deref() {
+                Ok("minio") => Kind::Minio,
+                Ok("versitygw") | Err(_) => Kind::Versitygw,
+                Ok(other) => panic!("OBBACKUP_TEST_S3 is versitygw or minio, and not {other}"),
+            };
+            Self::start(kind)
+        });
         shared.as_ref().map_err(Clone::clone)
     }
 

@@ -120,7 +120,8 @@ fn revision() -> String {
     if env_var("PROFILE") != "release" {
         return "development".to_owned();
     }
-    for name in ["HEAD", "index"] {
+    // Not the index: `git status` rewrites it, and what it says of a commit stands in the log of HEAD too.
+    for name in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", name])
             && Path::new(&path).exists()
         {

@@ -57,7 +57,9 @@ def measured(command):
 
 
 def size(path):
-    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file()) / 2**20
+    """MiB of a repository, without the room that obbackup keeps free in it for prune, which holds no backup."""
+    files = (entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != ".reserve")
+    return sum(entry.stat().st_size for entry in files) / 2**20
 
 
 def obbackup(arguments):

@@ -21,6 +21,8 @@ use crate::repository::Repository;
 use crate::repository::backups::{Backup, Backups};
 use crate::repository::reader::Reader;
 use crate::repository::tenure::Tenure;
+use crate::tomcat;
+use crate::tomcat::systemd::Systemd;
 
 /// The connection for the new database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +109,8 @@ pub fn arrive(
             .collect();
         set(&mut properties, &file, &reports)?;
     }
-    let mut instance = Instance::arriving(source_path, properties, environment, configuration)?;
+    let environment = with_tomcats(environment, configuration);
+    let mut instance = Instance::arriving(source_path, properties, &environment, configuration)?;
     // The application reads no password file.
     let application = instance.database.application.password.clone();
     if let (Some(password), None) = (application, instance.properties.filled("bbdd.password")) {
@@ -115,6 +118,17 @@ pub fn arrive(
         set(&mut instance.properties, &file, &found)?;
     }
     Ok(instance)
+}
+
+/// The web application belongs into the Tomcat that the configuration names, else one that runs here or that systemd
+/// would run, rather than into one that is merely installed.
+fn with_tomcats(environment: &Environment, configuration: &Configuration) -> Environment {
+    let mut environment = environment.clone();
+    let configured = configuration.tomcat.base.clone();
+    let bases = tomcat::bases(Systemd::running().as_ref());
+    let first = configured.into_iter().chain(bases);
+    environment.tomcat_directories.splice(0..0, first);
+    environment
 }
 
 /// The properties in the backup; none where it has no configuration.

@@ -29,6 +29,8 @@ use crate::repository::Repository;
 use crate::schedule::Schedule;
 use crate::schedule::ledger::Ledger;
 use crate::schedule::runner::{End, Runner, Task, World};
+use crate::tomcat;
+use crate::tomcat::systemd::Systemd;
 
 /// Held by the one process that runs the schedules of an instance on a machine.
 const LOCK: &str = "schedule.lock";
@@ -65,7 +67,13 @@ impl Place {
     pub fn open(&self) -> Result<(Configuration, Instance)> {
         let file = ConfigurationFile::open(&self.configuration_path)?;
         let configuration = file.configuration().clone();
-        let instance = Instance::open(&self.source_path, &self.environment, &configuration)?;
+        let systemd = Systemd::running();
+        let instance = tomcat::open(
+            &self.source_path,
+            &self.environment,
+            &configuration,
+            systemd.as_ref(),
+        )?;
         Ok((configuration, instance))
     }
 }

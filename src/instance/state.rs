@@ -3,9 +3,11 @@
 //! The directory belongs to the owner of the instance, and root works in it too: so nothing in it is
 //! followed where it is a link, and nothing is given away that was not made just now.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -16,6 +18,11 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 /// At the root of each directory of an instance: what a restore stages, the state before it, and below
 /// the sources what is remembered. Never backed up.
 pub const OWN_DIRECTORY: &str = ".obbackup";
+
+/// For the instance's owner alone.
+pub const PRIVATE: u32 = 0o700;
+/// For everybody to pass through and look at.
+pub const PASSABLE: u32 = 0o755;
 
 const STATE: &str = "state";
 
@@ -29,18 +36,15 @@ pub struct StateDirectory {
 impl StateDirectory {
     /// Of the instance whose sources lie at `source_path`; made, where it is not there.
     pub fn open(source_path: &Path, owner: Owner) -> Result<Self> {
-        let own = source_path.join(OWN_DIRECTORY);
-        let path = own.join(STATE);
-        for directory in [&own, &path] {
-            make(directory, owner)?;
-        }
+        let path = source_path.join(OWN_DIRECTORY).join(STATE);
+        make_directory(&path, owner, PRIVATE)?;
         Ok(Self { path, owner })
     }
 
     /// A directory of its own below this one, or anywhere where an absolute path is named.
     pub fn room(&self, path: &Path) -> Result<Self> {
         let path = self.path.join(path);
-        make(&path, self.owner)?;
+        make_directory(&path, self.owner, PRIVATE)?;
         Ok(Self {
             path,
             owner: self.owner,
@@ -57,7 +61,7 @@ impl StateDirectory {
         let path = self.path.join(name);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(
                 format!("cannot read `{}`", path.display()),
                 error,
@@ -82,7 +86,7 @@ impl StateDirectory {
                 self.owner.take(&file, &path)?;
                 Ok(file)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let file = options.open(&path).io_context(failed)?;
                 let metadata = file.metadata().io_context(failed)?;
                 if !metadata.is_file() || metadata.nlink() > 1 {
@@ -144,26 +148,80 @@ impl StateDirectory {
     }
 }
 
-fn make(directory: &Path, owner: Owner) -> Result<()> {
+/// Makes a directory and what is missing above it, for `owner`, with `mode`; but the one of our own is made
+/// passable, also where it was not: a web server shows a page from in there. What lies around that one keeps its
+/// time.
+///
+/// `Denied` where a link or a file is in the place of a directory: root must not be led elsewhere.
+pub fn make_directory(directory: &Path, owner: Owner, mode: u32) -> Result<()> {
     let failed = || format!("cannot make `{}`", directory.display());
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => owner.take(&File::open(directory).io_context(failed)?, directory),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let metadata = fs::symlink_metadata(directory).io_context(failed)?;
-            if metadata.is_dir() {
-                return Ok(());
+    let is_there = |path: &Path| path.is_dir() && !path.is_symlink();
+    let missing = directory.ancestors().take_while(|path| !is_there(path));
+    let mut missing: Vec<_> = missing.collect();
+    missing.reverse();
+    for path in missing {
+        let made = keeping_time(path, || fs::DirBuilder::new().mode(mode).create(path));
+        match made {
+            Ok(()) => {}
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_there(path) => {
+                continue;
             }
-            Err(Error::new(
-                ErrorKind::Denied,
-                format!("`{}` is no directory", directory.display()),
-            )
-            .hint("Move it away; a directory is made in its place."))
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::new(
+                    ErrorKind::Denied,
+                    format!("`{}` is no directory", path.display()),
+                )
+                .hint("Move it away; a directory is made in its place."));
+            }
+            Err(error) => {
+                return Err(Error::io(failed(), error)
+                    .hint("Run this as root, or as the owner of source.path."));
+            }
         }
-        Err(error) => {
-            Err(Error::io(failed(), error)
-                .hint("Run this as root, or as the owner of source.path."))
+        let open = File::open(path).io_context(failed)?;
+        owner.take(&open, path)?;
+        // The mode that it was made with is less what the process's mask takes away.
+        open.set_permissions(Permissions::from_mode(mode))
+            .io_context(failed)?;
+        if let Some(parent) = path.parent() {
+            let parent = File::open(parent).and_then(|parent| parent.sync_all());
+            parent.io_context(failed)?;
         }
     }
+    let own = directory
+        .ancestors()
+        .find(|path| path.ends_with(OWN_DIRECTORY));
+    own.map_or(Ok(()), |own| make_passable(own, owner).io_context(failed))
+}
+
+fn make_passable(own: &Path, owner: Owner) -> io::Result<()> {
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits().cast_signed())
+        .open(own)?;
+    let metadata = open.metadata()?;
+    let me = rustix::process::geteuid();
+    let may = me.is_root() || metadata.uid() == me.as_raw();
+    if metadata.mode() & 0o777 == PASSABLE || metadata.uid() != owner.uid || !may {
+        return Ok(());
+    }
+    open.set_permissions(Permissions::from_mode(PASSABLE))
+}
+
+/// Makes or removes an entry without a trace in the time of the directory that it is in: that one belongs to
+/// the instance.
+pub fn keeping_time<T>(entry: &Path, work: impl FnOnce() -> T) -> T {
+    let around = entry.parent();
+    let time = around.and_then(|around| around.metadata().ok()?.modified().ok());
+    let done = work();
+    if let (Some(around), Some(time)) = (around, time) {
+        // Whoever may not set it may work all the same.
+        File::open(around)
+            .and_then(|open| open.set_modified(time))
+            .ok();
+    }
+    done
 }
 
 #[cfg(test)]
@@ -186,6 +244,12 @@ mod tests {
         assert_eq!(state.read("absent").unwrap(), None);
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         assert_eq!(mode(state.path()), 0o700);
+        // A web server passes through to the page that it shows.
+        let own = state.path().parent().unwrap();
+        assert_eq!(mode(own), 0o755);
+        fs::set_permissions(own, Permissions::from_mode(0o700)).unwrap();
+        let room = state.room(Path::new("room")).unwrap();
+        assert_eq!((mode(own), mode(room.path())), (0o755, 0o700));
         assert_eq!(mode(&state.path().join("history")), 0o600);
         assert_eq!(state.names("his").unwrap(), ["history"]);
     }
@@ -217,9 +281,13 @@ mod tests {
         fs::create_dir(&linked).unwrap();
         std::os::unix::fs::symlink(directory.path(), linked.join(OWN_DIRECTORY)).unwrap();
         let owner = Owner::of(directory.path()).unwrap();
-        assert_eq!(
-            StateDirectory::open(&linked, owner).unwrap_err().kind(),
-            ErrorKind::Denied
-        );
+        for _ in 0..2 {
+            assert_eq!(
+                StateDirectory::open(&linked, owner).unwrap_err().kind(),
+                ErrorKind::Denied
+            );
+            fs::remove_file(linked.join(OWN_DIRECTORY)).unwrap();
+            fs::write(linked.join(OWN_DIRECTORY), "a file").unwrap();
+        }
     }
 }

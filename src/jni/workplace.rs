@@ -19,6 +19,8 @@ use crate::instance::{Environment, Instance};
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::schedule::calendar;
+use crate::tomcat;
+use crate::tomcat::systemd::Systemd;
 
 /// See the module's text.
 pub struct Workplace {
@@ -94,10 +96,11 @@ impl Workplace {
 
     /// The instance, as its configuration has it now.
     pub fn instance(&self) -> Result<Instance> {
-        Instance::open(
+        tomcat::open(
             &self.options.instance,
             &self.environment,
             &self.configuration()?,
+            Systemd::running().as_ref(),
         )
     }
 

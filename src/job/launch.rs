@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Place;
+use super::{Place, Verb};
 use crate::config::write_private;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 
@@ -26,6 +26,8 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// A program to run, and what it gets.
 #[derive(Debug, Clone)]
 pub struct Launch {
+    /// What it will do.
+    pub verb: Verb,
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
@@ -55,7 +57,8 @@ impl Launch {
     /// Begins it as job `id`, and returns when it has taken the lock and shows its status. `in_service`: it would
     /// end together with the service that this process belongs to.
     pub fn run(self, place: &Place, id: &str, in_service: bool) -> Result<Launched> {
-        let unit = in_service.then(|| format!("obbackup-restore-{id}"));
+        let verb = self.verb.word();
+        let unit = in_service.then(|| format!("obbackup-{verb}-{id}"));
         let mut watched = match &unit {
             Some(unit) => {
                 self.by_service_manager(place, id, unit)?;
@@ -76,7 +79,7 @@ impl Launch {
                 );
                 return Err(Error::new(
                     ErrorKind::Failure,
-                    format!("the restore showed no sign of life within {seconds} seconds"),
+                    format!("the {verb} showed no sign of life within {seconds} seconds"),
                 )
                 .hint(see));
             }
@@ -104,21 +107,27 @@ impl Launch {
             .stderr(said.try_clone().io_context(failed)?)
             .spawn()
             .io_context(failed)?;
-        Ok(Watched { child, said })
+        Ok(Watched {
+            verb: self.verb,
+            child,
+            said,
+        })
     }
 
     fn by_service_manager(self, place: &Place, id: &str, unit: &str) -> Result<()> {
-        // On a command line or in a unit's properties everybody could read them.
-        let variables = place.environment_path(id);
+        // On a command line or in a unit's properties everybody could read them. Of type `exec`, a service that
+        // was started has read them; one that was not needs them no more.
+        let variables = Variables(place.environment_path(id));
         write_private(
-            &variables,
+            &variables.0,
             environment_file(&self.environment).as_bytes(),
             place.owner(),
         )?;
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
         let output = Command::new("systemd-run")
-            .args(service_words(&self, unit, &variables, uid, gid))
+            .args(service_words(&self, unit, &variables.0, uid, gid))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .io_context(|| "cannot run systemd-run".to_owned())?;
@@ -128,12 +137,26 @@ impl Launch {
         let said = String::from_utf8_lossy(&output.stderr);
         Err(Error::new(
             ErrorKind::Denied,
-            format!("systemd does not run the restore as a service: {}", said.trim()),
+            format!(
+                "systemd does not run the {} as a service: {}",
+                self.verb.word(),
+                said.trim()
+            ),
         )
         .hint(
-            "This process ends together with Tomcat's service. Run the restore as root from a shell, or let this \
+            "This process ends together with Tomcat's service. Run the command as root from a shell, or let this \
              user manage units by a polkit rule.",
         ))
+    }
+}
+
+/// The file with a service's variables, for as long as that may need it.
+struct Variables(PathBuf);
+
+impl Drop for Variables {
+    fn drop(&mut self) {
+        // Should it stay, the job removes it.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -193,6 +216,7 @@ fn environment_file(environment: &[(OsString, OsString)]) -> String {
 
 /// A process of one's own, until its job has begun.
 struct Watched {
+    verb: Verb,
     child: Child,
     said: std::fs::File,
 }
@@ -200,7 +224,8 @@ struct Watched {
 impl Watched {
     /// An error, with what the process said, where it has ended already.
     fn check(&mut self) -> Result<()> {
-        let failed = || "cannot look after the restore".to_owned();
+        let verb = self.verb.word();
+        let failed = || format!("cannot look after the {verb}");
         let Some(status) = self.child.try_wait().io_context(failed)? else {
             return Ok(());
         };
@@ -211,7 +236,7 @@ impl Watched {
         let kind = code.and_then(ErrorKind::of_exit_code);
         Err(Error::new(
             kind.unwrap_or(ErrorKind::Failure),
-            format!("the restore did not begin ({status}): {}", said.trim()),
+            format!("the {verb} did not begin ({status}): {}", said.trim()),
         ))
     }
 }
@@ -237,6 +262,7 @@ mod tests {
     #[test]
     fn a_service_gets_no_secret_on_its_command_line() {
         let launch = Launch {
+            verb: Verb::Restore,
             program: "/usr/local/bin/obbackup".into(),
             arguments: vec!["restore".into(), "latest".into()],
             environment: vec![("PGPASSWORD".into(), "hush".into())],
@@ -260,6 +286,7 @@ mod tests {
         let owner = crate::config::Owner::of(directory.path()).unwrap();
         let place = Place::at(directory.path(), owner);
         let launch = Launch {
+            verb: Verb::Restore,
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), "echo locked by x >&2; exit 11".into()],
             environment: Vec::new(),

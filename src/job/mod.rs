@@ -46,6 +46,15 @@ pub struct Drawn {
 /// What makes a page of a status; given by whoever can draw one.
 pub type Draw = dyn Fn(&Status) -> Drawn + Send + Sync;
 
+/// Where a job shows how it goes, besides its own directory.
+#[derive(Default)]
+pub struct Shown {
+    /// Files for a proxy, and what draws them.
+    pub files: Option<(StatusFiles, Arc<Draw>)>,
+    /// The port that is bound already for the page alone.
+    pub page_port: Option<u16>,
+}
+
 /// One restore that runs in this process.
 ///
 /// A thread writes its status, so that whatever reports progress never waits for a disk.
@@ -102,12 +111,7 @@ impl Job {
     /// Begins a restore: takes the lock, and shows its first status. `id` as [`Place::new_id`] gave it.
     ///
     /// `Locked` while another one runs.
-    pub fn begin(
-        place: &Place,
-        id: &str,
-        about: About,
-        shown: Option<(StatusFiles, Arc<Draw>)>,
-    ) -> Result<Self> {
+    pub fn begin(place: &Place, id: &str, about: About, shown: Shown) -> Result<Self> {
         let lock = place.lock()?;
         let directory = place.create(id)?;
         let token = Secret::new(random_id(TOKEN_BYTES)?);
@@ -127,6 +131,7 @@ impl Job {
             heartbeat_at: now,
             finished_at: None,
             pid: std::process::id(),
+            page_port: shown.page_port,
             put_back: None,
             outcome: None,
             warnings: Vec::new(),
@@ -140,7 +145,7 @@ impl Job {
         });
         let earlier = place.earlier_timings(id);
         let (events, received) = crossbeam_channel::unbounded();
-        let scribe = Scribe::new(directory, Arc::clone(&shared), earlier, shown)?;
+        let scribe = Scribe::new(directory, Arc::clone(&shared), earlier, shown.files)?;
         let scribe = std::thread::Builder::new()
             .name("status".to_owned())
             .spawn(move || scribe.run(&received))
@@ -161,6 +166,11 @@ impl Job {
     /// The new state is no good, and the old one will be put back.
     pub fn trouble(&self, error: &Error) {
         self.tell(Event::Trouble(error.message()));
+    }
+
+    /// The page is on this port to the end.
+    pub fn shown_on(&self, port: u16) {
+        self.tell(Event::PagePort(port));
     }
 
     /// Passes on to `inner` what is reported, and keeps it.

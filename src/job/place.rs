@@ -1,8 +1,8 @@
 //! Where the jobs of an instance are, and who may work there.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use super::status::{Outcome, Status};
 use crate::config::{Owner, Secret, write_private};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::id::random_id;
+use crate::instance::state::{PASSABLE, PRIVATE, make_directory};
 use crate::instance::{Instance, OWN_DIRECTORY};
 
 const JOBS: &str = "jobs";
@@ -89,7 +90,7 @@ impl Place {
     /// The lock of whoever restores. `Locked` while somebody has it.
     pub(super) fn lock(&self) -> Result<File> {
         let failed = || format!("cannot lock `{}`", self.directory.display());
-        make_directory(&self.directory, self.owner, 0o755)?;
+        make_directory(&self.directory, self.owner, PASSABLE)?;
         let path = self.directory.join(LOCK);
         let file = OpenOptions::new()
             .write(true)
@@ -142,7 +143,15 @@ impl Place {
     /// Makes the directory of a new job, and removes those that are long over.
     pub(super) fn create(&self, id: &str) -> Result<JobDirectory> {
         let path = self.directory.join(id);
-        make_directory(&path, self.owner, 0o700)?;
+        make_directory(&path, self.owner, PRIVATE)?;
+        // Whoever launched it removes them too, if it lived on to do so.
+        let variables = self.environment_path(id);
+        if let Err(error) = fs::remove_file(&variables)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let failed = format!("cannot remove `{}`", variables.display());
+            return Err(Error::io(failed, error));
+        }
         let ids = self.ids()?;
         for old in ids.iter().rev().skip(KEPT_JOBS) {
             let path = self.directory.join(old);
@@ -329,7 +338,7 @@ impl StatusFiles {
             .parent()
             .is_some_and(|parent| parent.ends_with(OWN_DIRECTORY));
         if is_own {
-            return make_directory(directory, owner, 0o755);
+            return make_directory(directory, owner, PASSABLE);
         }
         Ok(())
     }
@@ -337,36 +346,4 @@ impl StatusFiles {
 
 fn nofollow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
-}
-
-/// Makes a directory with those above it, for the owner. Root must not be led elsewhere by a link of theirs.
-fn make_directory(path: &Path, owner: Owner, mode: u32) -> Result<()> {
-    let failed = || format!("cannot make `{}`", path.display());
-    let parents: Vec<&Path> = path
-        .ancestors()
-        .take_while(|path| !path.is_dir() || path.is_symlink())
-        .collect();
-    for directory in parents.into_iter().rev() {
-        let wanted = if directory == path { mode } else { 0o755 };
-        match DirBuilder::new().mode(wanted).create(directory) {
-            Ok(()) => {}
-            Err(error)
-                if error.kind() == io::ErrorKind::AlreadyExists && directory.is_symlink() =>
-            {
-                return Err(Error::new(
-                    ErrorKind::Denied,
-                    format!("{}: `{}` is a link", failed(), directory.display()),
-                )
-                .hint("Put a directory there."));
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            Err(error) => {
-                return Err(Error::io(failed(), error)
-                    .hint("Run this as root, or as the owner of source.path."));
-            }
-        }
-        let made = File::open(directory).io_context(failed)?;
-        owner.take(&made, directory)?;
-    }
-    Ok(())
 }

@@ -35,6 +35,8 @@ pub(super) enum Event {
         done_bytes: u64,
     },
     Warning(String),
+    /// The page has a port of its own.
+    PagePort(u16),
     /// The new state is no good: why.
     Trouble(String),
     End(Outcome),
@@ -92,6 +94,11 @@ impl Scribe {
                     }
                     drop(status);
                     self.note(&format!("warning: {text}"));
+                }
+                Ok(Event::PagePort(port)) => {
+                    self.note(&format!("the page is on port {port}"));
+                    self.shared.status().page_port = Some(port);
+                    let _ = self.write(true);
                 }
                 Ok(Event::Trouble(why)) => {
                     self.note(&why);

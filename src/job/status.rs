@@ -38,6 +38,8 @@ pub struct Status {
     pub finished_at: Option<DateTime<Utc>>,
     /// The process.
     pub pid: u32,
+    /// The page's own port, where it has one besides or instead of the application's.
+    pub page_port: Option<u16>,
     /// Why the old state is put back, once it is.
     pub put_back: Option<PutBack>,
     /// What came of it.
@@ -71,6 +73,16 @@ pub enum Verb {
     Restore,
     /// The state before the last restore is brought back.
     Undo,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::Undo => "undo",
+        }
+    }
 }
 
 impl About {

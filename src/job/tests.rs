@@ -41,14 +41,25 @@ fn what_is_reported_is_seen_by_others_and_passed_on() {
         page: format!("page {}", status.percent),
         state: format!("{:?}", status.stage),
     };
-    let job = Job::begin(&place, &id, about(), Some((files.clone(), Arc::new(draw)))).unwrap();
+    let job = Job::begin(
+        &place,
+        &id,
+        about(),
+        Shown {
+            files: Some((files.clone(), Arc::new(draw))),
+            page_port: Some(8089),
+        },
+    )
+    .unwrap();
     assert!(place.is_busy().unwrap());
     let first = place.last().unwrap().unwrap();
     assert_eq!(
         (first.job.as_str(), first.stage),
         (id.as_str(), Stage::Planning)
     );
-    let error = Job::begin(&place, "x", about(), None).err().unwrap();
+    let error = Job::begin(&place, "x", about(), Shown::default())
+        .err()
+        .unwrap();
     assert_eq!(error.kind(), ErrorKind::Locked);
 
     let inner = Recorded::default();
@@ -98,7 +109,7 @@ fn what_is_reported_is_seen_by_others_and_passed_on() {
 fn one_that_is_put_back_says_at_which_stage_and_why() {
     let directory = tempfile::tempdir().unwrap();
     let place = place(directory.path());
-    let job = Job::begin(&place, "1", about(), None).unwrap();
+    let job = Job::begin(&place, "1", about(), Shown::default()).unwrap();
     let watched = job.watch(&Silent);
     watched.stage(crate::tomcat::PROBING, None);
     job.trouble(&Error::new(ErrorKind::Failure, "it answers 500"));
@@ -120,7 +131,7 @@ fn one_that_is_put_back_says_at_which_stage_and_why() {
 fn one_whose_process_is_gone_does_not_look_as_if_it_ran() {
     let directory = tempfile::tempdir().unwrap();
     let place = place(directory.path());
-    let job = Job::begin(&place, "1", about(), None).unwrap();
+    let job = Job::begin(&place, "1", about(), Shown::default()).unwrap();
     let path = place.status_path("1");
     let running = std::fs::read(&path).unwrap();
     job.finish(Outcome::restored(&about())).unwrap();
@@ -142,8 +153,11 @@ fn one_whose_process_is_gone_does_not_look_as_if_it_ran() {
 fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
     let directory = tempfile::tempdir().unwrap();
     let place = place(directory.path());
+    // Whoever launched it was killed before he could remove its variables.
+    let variables = place.environment_path("12");
+    std::fs::write(&variables, "PGPASSWORD=hush").unwrap();
     for number in 10..35 {
-        let job = Job::begin(&place, &number.to_string(), about(), None).unwrap();
+        let job = Job::begin(&place, &number.to_string(), about(), Shown::default()).unwrap();
         job.watch(&Silent).stage(crate::tomcat::PROBING, None);
         let outcome = if number == 34 {
             Outcome::failed(&Error::new(ErrorKind::Denied, "no"))
@@ -152,6 +166,7 @@ fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
         };
         job.finish(outcome).unwrap();
     }
+    assert!(!variables.exists());
     assert!(place.status("14").unwrap().is_none());
     assert!(place.status("15").unwrap().is_some());
     let timings = place.earlier_timings("99");

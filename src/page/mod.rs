@@ -1,24 +1,24 @@
 //! The page that stands in for the application while that is down.
 //!
-//! It answers on the application's own port between Tomcat's end and its start, and where one is configured on a
-//! port of its own all through the restore; a proxy shows the same from a file. It knows nothing but the restore's
+//! It answers on the application's own port between Tomcat's end and its start. Where one is configured, or that one
+//! cannot be had, it answers on a port of its own all through the restore; a proxy shows the same from a file. It knows nothing but the restore's
 //! status: no request is passed on, nothing is stored.
 
 mod access;
 mod answer;
+mod ports;
 mod server;
 mod snippets;
 mod stand_in;
 mod view;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::error::Result;
 use crate::job::Board;
-use crate::tomcat::server_xml::{Connector, Protocol};
 
-pub use server::Server;
+pub use ports::{OwnPort, Ports};
+pub use server::{Listening, Server};
 pub use snippets::{Snippet, snippets};
 pub use stand_in::StandIn;
 pub use view::{Links, drawn};
@@ -71,18 +71,6 @@ pub fn proxy_links(file: &Path, context_path: &str) -> Links {
         application: format!("{context_path}/"),
         state: format!("{PROXY_PATH}/{name}"),
     }
-}
-
-/// Where the page answers in the place of these connectors: their ports for plain HTTP, at the same addresses.
-pub fn addresses(connectors: &[Connector]) -> Vec<SocketAddr> {
-    connectors
-        .iter()
-        .filter(|connector| connector.protocol == Protocol::Http)
-        .map(|connector| {
-            let everywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-            SocketAddr::new(connector.address.unwrap_or(everywhere), connector.port)
-        })
-        .collect()
 }
 
 #[cfg(test)]

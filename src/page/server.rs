@@ -24,6 +24,39 @@ const CLIENTS: usize = 200;
 /// How long to wait after trouble in taking a client, such as no free descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Sockets that are bound, where nobody is answered yet.
+#[derive(Debug)]
+pub struct Listening {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Listening {
+    /// At all of the addresses, or at none. `Denied` where this user may not, `Io` where one of them is taken.
+    ///
+    /// The sockets may be bound while connections of the port's last user linger, and so may those of its next.
+    pub fn at(addresses: &[SocketAddr]) -> Result<Self> {
+        let mut listening = Self {
+            listeners: Vec::new(),
+            addresses: Vec::new(),
+        };
+        for address in addresses {
+            let listener = bind(*address)?;
+            let failed = || format!("cannot answer on port {}", address.port());
+            listener.set_nonblocking(true).io_context(failed)?;
+            let bound = listener.local_addr().io_context(failed)?;
+            listening.addresses.push(bound);
+            listening.listeners.push(listener);
+        }
+        Ok(listening)
+    }
+
+    /// The port of the first; 0 where there is none.
+    pub fn port(&self) -> u16 {
+        self.addresses.first().map_or(0, SocketAddr::port)
+    }
+}
+
 /// Serves until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -34,18 +67,17 @@ pub struct Server {
 
 impl Server {
     /// Serves `site` at all of the addresses, or at none.
-    ///
-    /// The sockets may be bound while connections of the port's last user linger, and so may those of its next.
     pub fn start(addresses: &[SocketAddr], site: Arc<Site>) -> Result<Self> {
+        Self::serve(Listening::at(addresses)?, site)
+    }
+
+    /// Serves `site` where was bound before.
+    pub fn serve(listening: Listening, site: Arc<Site>) -> Result<Self> {
         let failed = || "cannot serve the page".to_owned();
-        let mut listeners = Vec::new();
-        let mut bound = Vec::new();
-        for address in addresses {
-            let listener = bind(*address)?;
-            listener.set_nonblocking(true).io_context(failed)?;
-            bound.push(listener.local_addr().io_context(failed)?);
-            listeners.push(listener);
-        }
+        let Listening {
+            listeners,
+            addresses,
+        } = listening;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -67,7 +99,7 @@ impl Server {
             })
             .io_context(failed)?;
         Ok(Self {
-            addresses: bound,
+            addresses,
             stop: Some(stop),
             thread: Some(thread),
         })

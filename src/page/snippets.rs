@@ -1,6 +1,14 @@
 //! What a web server in front of Tomcat needs in its configuration to show the page while Tomcat is down.
 
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+
+use crate::tomcat::server_xml::{Connector, Protocol};
+
+/// Tomcat's usual ports, where nothing tells of its own.
+const HTTP_PORT: u16 = 8080;
+const AJP_PORT: u16 = 8009;
 
 /// Configuration for one web server.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -13,8 +21,9 @@ pub struct Snippet {
     pub text: String,
 }
 
-/// For Apache (over HTTP and over AJP) and nginx: the page is `file`, and the application is at `context_path`.
-pub fn snippets(file: &Path, context_path: &str) -> Vec<Snippet> {
+/// For Apache (over HTTP and over AJP) and nginx: the page is `file`, and the application is at `context_path` of a
+/// Tomcat that listens on `connectors`.
+pub fn snippets(file: &Path, context_path: &str, connectors: &[Connector]) -> Vec<Snippet> {
     let directory = file.parent().unwrap_or(Path::new("/")).display();
     let page = file
         .file_name()
@@ -26,6 +35,27 @@ pub fn snippets(file: &Path, context_path: &str) -> Vec<Snippet> {
     } else {
         context_path
     };
+    let mut lines = String::new();
+    for (protocol, scheme, usual) in [
+        (Protocol::Http, "http", HTTP_PORT),
+        (Protocol::Ajp, "ajp", AJP_PORT),
+    ] {
+        let mut reached: Vec<_> = connectors
+            .iter()
+            .filter(|connector| connector.protocol == protocol)
+            .map(Connector::reached_at)
+            .collect();
+        if connectors.is_empty() {
+            reached.push(SocketAddr::from((Ipv4Addr::LOCALHOST, usual)));
+        }
+        for at in reached {
+            // Into a string nothing fails.
+            let _ = writeln!(
+                lines,
+                "# ProxyPass {context} {scheme}://{at}{context_path} retry=0"
+            );
+        }
+    }
     let apache = format!(
         "\
 # Shown instead of Apache's own words when Tomcat does not answer.
@@ -40,9 +70,7 @@ Alias {path}/ \"{directory}/\"
     Header always set Cache-Control \"no-store\"
 </Directory>
 # On the lines that lead to Tomcat: without `retry=0` Apache does not look for it for a minute after it was down.
-# ProxyPass {context} http://127.0.0.1:8080{context_path} retry=0
-# ProxyPass {context} ajp://127.0.0.1:8009{context_path} retry=0
-"
+{lines}"
     );
     let nginx = format!(
         "\

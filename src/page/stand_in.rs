@@ -1,9 +1,8 @@
 //! An application whose place the page takes while it is down.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Server, Site};
+use super::{OwnPort, Ports, Server, Site};
 use crate::error::Result;
 use crate::job::Job;
 use crate::progress::Progress;
@@ -14,23 +13,26 @@ pub struct StandIn<'a> {
     application: &'a dyn Application,
     job: &'a Job,
     site: Arc<Site>,
-    addresses: Vec<SocketAddr>,
+    ports: &'a Ports,
+    own: &'a OwnPort,
     server: Mutex<Option<Server>>,
 }
 
 impl<'a> StandIn<'a> {
-    /// The page of `job` is served at `addresses`; nowhere, where there are none.
+    /// The page of `job` is served on the application's `ports`, or on its `own` where those cannot be had.
     pub fn new(
         application: &'a dyn Application,
         job: &'a Job,
         site: Arc<Site>,
-        addresses: Vec<SocketAddr>,
+        ports: &'a Ports,
+        own: &'a OwnPort,
     ) -> Self {
         Self {
             application,
             job,
             site,
-            addresses,
+            ports,
+            own,
             server: Mutex::new(None),
         }
     }
@@ -59,11 +61,13 @@ impl Application for StandIn<'_> {
             return Ok(());
         }
         self.application.stop(progress)?;
-        if !self.addresses.is_empty() {
-            // People would see nothing; no reason to keep them waiting longer.
-            match Server::start(&self.addresses, Arc::clone(&self.site)) {
+        let shared = self.ports.shared();
+        if !shared.is_empty() {
+            match Server::start(shared, Arc::clone(&self.site)) {
                 Ok(started) => *server = Some(started),
-                Err(error) => progress.warn(&error.to_string()),
+                Err(error) => self
+                    .own
+                    .open_instead(self.ports, &error, self.job, progress),
             }
         }
         Ok(())

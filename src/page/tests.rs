@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::Owner;
+use crate::config::RestoreSection;
 use crate::error::{Error, ErrorKind};
-use crate::job::{About, Job, Outcome, Place, Stage, Verb};
-use crate::progress::{Progress, Silent};
+use crate::job::{About, Job, Outcome, Place, Shown, Stage, Verb};
+use crate::progress::{Progress, Recorded, Silent};
+use crate::tomcat::Application;
+use crate::tomcat::server_xml::{Connector, Protocol};
 
 struct World {
     _directory: tempfile::TempDir,
@@ -27,7 +30,7 @@ fn world() -> World {
         taken_at: chrono::Utc::now(),
         verb: Verb::Restore,
     };
-    let job = Job::begin(&place, "1", about, None).unwrap();
+    let job = Job::begin(&place, "1", about, Shown::default()).unwrap();
     World {
         token: place.token("1").unwrap().expose().to_owned(),
         _directory: directory,
@@ -199,11 +202,161 @@ fn what_a_proxy_shows_follows_the_restore_and_is_neutral_afterwards() {
     let shown = drawn(&status, &links);
     assert!(shown.page.contains("administrator is needed"));
     assert!(!shown.page.contains("/secret/path"));
-    for snippet in snippets(Path::new("/var/www/ob/restore.html"), "/openbravo") {
+    let connector = |protocol, port| Connector {
+        protocol,
+        address: None,
+        port,
+    };
+    let connectors = [
+        connector(Protocol::Http, 8081),
+        connector(Protocol::Ajp, 8010),
+    ];
+    let file = Path::new("/var/www/ob/restore.html");
+    let [apache, _] = &snippets(file, "/openbravo", &connectors)[..] else {
+        panic!("another server");
+    };
+    for line in [
+        "ProxyPass /openbravo http://127.0.0.1:8081/openbravo retry=0",
+        "ProxyPass /openbravo ajp://127.0.0.1:8010/openbravo retry=0",
+    ] {
+        assert!(apache.text.contains(line), "{apache:?}");
+    }
+    let usual = &snippets(file, "/openbravo", &[])[0].text;
+    assert!(
+        usual.contains(":8080/") && usual.contains(":8009/"),
+        "{usual}"
+    );
+    for snippet in snippets(file, "/openbravo", &connectors) {
         assert!(
             snippet.text.contains("/obbackup-restore/restore.html"),
             "{snippet:?}"
         );
         assert!(snippet.text.contains("/var/www/ob/"), "{snippet:?}");
     }
+}
+
+/// A server that is up or down, and nothing else.
+#[derive(Default)]
+struct Switch(std::sync::atomic::AtomicBool);
+
+impl Application for Switch {
+    fn name(&self) -> String {
+        "a switch".to_owned()
+    }
+
+    fn is_running(&self) -> crate::error::Result<bool> {
+        Ok(self.0.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
+    fn stop(&self, _progress: &dyn Progress) -> crate::error::Result<()> {
+        self.0.store(false, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn start(&self, _progress: &dyn Progress) -> crate::error::Result<()> {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn probe(&self, _progress: &dyn Progress) -> crate::error::Result<()> {
+        Ok(())
+    }
+}
+
+fn http(port: u16) -> [Connector; 1] {
+    [Connector {
+        protocol: Protocol::Http,
+        address: Some("127.0.0.1".parse().unwrap()),
+        port,
+    }]
+}
+
+/// Another program has the application's port by the time that it is down.
+#[test]
+fn where_the_port_is_taken_the_page_is_on_a_free_one_that_is_told() {
+    let world = world();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ports = Ports::of(&http(port), &RestoreSection::default());
+    assert_eq!(
+        ports.found().unwrap(),
+        format!("on port {port} while Tomcat is down")
+    );
+    assert!(matches!(ports.bind_own(), (None, None)));
+    let own = OwnPort::new("/openbravo", &world.job, port).unwrap();
+    let site = Arc::new(Site::new("/openbravo", world.job.board()).unwrap());
+    let application = Switch::default();
+    let stand_in = StandIn::new(&application, &world.job, site, &ports, &own);
+    let progress = Recorded::default();
+    let watched = world.job.watch(&progress);
+    for _ in 0..2 {
+        stand_in.start(&watched).unwrap();
+        assert!(stand_in.is_running().unwrap());
+        stand_in.stop(&watched).unwrap();
+        assert!(!stand_in.is_running().unwrap() && own.is_open());
+    }
+    let shown = loop {
+        if let Some(shown) = world.job.board().status().page_port {
+            break shown;
+        }
+        std::thread::yield_now();
+    };
+    assert_ne!(shown, port);
+    let warnings = progress.warnings();
+    assert!(
+        warnings[0].contains(&format!("port {port}")) && warnings[0].contains(&shown.to_string()),
+        "{warnings:?}"
+    );
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", shown)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: ob.example\r\n{BROWSER}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(ask("/openbravo/").contains("being restored"));
+    // It stays when the application is started.
+    stand_in.start(&watched).unwrap();
+    assert!(ask("/openbravo/").contains("being restored"));
+    let log = world.job.board().log().join("\n");
+    assert!(
+        log.contains(&format!("the page is on port {shown}")),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_port_of_its_own_that_is_taken_gives_way_to_a_free_one() {
+    let taken = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0"));
+    let taken = taken.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let section = RestoreSection {
+        page_port: port.try_into().ok(),
+        ..RestoreSection::default()
+    };
+    let ports = Ports::of(&http(8080), &section);
+    let found = ports.found().unwrap();
+    assert!(
+        found.contains("8080") && found.contains(&port.to_string()),
+        "{found}"
+    );
+    let (listening, note) = ports.bind_own();
+    let free = listening.unwrap().port();
+    assert!(free != port && free != 0);
+    let note = note.unwrap();
+    assert!(
+        note.contains(&format!("port {port}")) && note.contains(&format!("on port {free}")),
+        "{note}"
+    );
+    drop(taken);
+    let (listening, note) = ports.bind_own();
+    assert_eq!((listening.unwrap().port(), note), (port, None));
+
+    let off = RestoreSection {
+        page: Some(false),
+        ..RestoreSection::default()
+    };
+    assert!(Ports::of(&http(8080), &off).found().is_err());
+    assert!(Ports::of(&[], &RestoreSection::default()).found().is_err());
 }

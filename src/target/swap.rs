@@ -105,7 +105,16 @@ pub struct Looks {
     mtime: (i64, u32),
 }
 
-/// The four ways on which an entry goes from place to place.
+/// Which state takes the place of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The staged one that of the live one, which goes to the old area.
+    Forward,
+    /// The old one its own, and the new one goes back to where it was staged.
+    Back,
+}
+
+/// The four legs on which an entry goes from place to place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
@@ -244,63 +253,40 @@ impl Areas {
         Ok(())
     }
 
-    /// Puts the staged entry in its place, from wherever that was broken off. `copied` is the last leg
-    /// on which it was copied.
-    pub fn advance(
+    /// Puts one state of an entry in the place of the other, from wherever that was broken off. `copied` is the
+    /// last leg on which it was copied.
+    pub fn exchange(
         &self,
         entry: &Entry,
+        way: Way,
         copied: Option<Leg>,
         before_copy: BeforeCopy<'_>,
     ) -> Result<()> {
+        let (leaving, arriving, out, into) = match way {
+            Way::Forward => (entry.live, entry.staged, Leg::Out, Leg::In),
+            Way::Back => (entry.staged, entry.live, Leg::BackOut, Leg::BackIn),
+        };
         let places = self.places(entry.path.as_path());
+        let (live, kept) = places.ends(out);
+        let (new, _) = places.ends(into);
         if entry.is_two_files() {
-            if exists(&places.staged) {
-                if !exists(&places.old) {
-                    relocate::keep(&places.live, &places.old)?;
+            if exists(new) {
+                if exists(live) && !exists(kept) {
+                    relocate::keep(live, kept)?;
                 }
-                relocate::replace(&places.staged, &places.live)?;
+                relocate::replace(new, live)?;
             }
             return Ok(());
         }
         places.finish_copy(copied)?;
-        if entry.live.is_some() && exists(&places.live) && !exists(&places.old) {
-            places.go(Leg::Out, before_copy)?;
+        if leaving.is_some() && exists(live) && !exists(kept) {
+            places.go(out, before_copy)?;
         }
-        if entry.staged.is_some() && exists(&places.staged) {
-            if exists(&places.live) {
-                return Err(places.in_the_way(&places.staged));
+        if arriving.is_some() && exists(new) {
+            if exists(live) {
+                return Err(places.in_the_way(new));
             }
-            places.go(Leg::In, before_copy)?;
-        }
-        Ok(())
-    }
-
-    /// Puts the old entry back in its place, from wherever that was broken off.
-    pub fn retreat(
-        &self,
-        entry: &Entry,
-        copied: Option<Leg>,
-        before_copy: BeforeCopy<'_>,
-    ) -> Result<()> {
-        let places = self.places(entry.path.as_path());
-        if entry.is_two_files() {
-            if exists(&places.old) {
-                if !exists(&places.staged) && exists(&places.live) {
-                    relocate::keep(&places.live, &places.staged)?;
-                }
-                relocate::replace(&places.old, &places.live)?;
-            }
-            return Ok(());
-        }
-        places.finish_copy(copied)?;
-        if entry.staged.is_some() && exists(&places.live) && !exists(&places.staged) {
-            places.go(Leg::BackOut, before_copy)?;
-        }
-        if entry.live.is_some() && exists(&places.old) {
-            if exists(&places.live) {
-                return Err(places.in_the_way(&places.old));
-            }
-            places.go(Leg::BackIn, before_copy)?;
+            places.go(into, before_copy)?;
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::process::Jvm;
-use super::server_xml::Protocol;
 use super::systemd::Systemd;
 use super::{Answer, Application, Control, Tomcat, program};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,8 +13,6 @@ use crate::error::{Error, ErrorKind, Result};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the script may take to tell its version.
 const SCRIPT: Duration = Duration::from_mins(1);
-/// Below it a port is root's.
-const PRIVILEGED_PORTS: u16 = 1024;
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -47,7 +44,6 @@ impl Tomcat {
             needed("tomcat stop", self.can_stop(&processes)),
             needed("tomcat start", self.can_start()),
             useful("tomcat answers", self.does_answer()),
-            useful("status page", self.can_show_page()),
         ]
     }
 
@@ -105,38 +101,6 @@ impl Tomcat {
                  [tomcat].",
             )),
         }
-    }
-
-    fn can_show_page(&self) -> Result<String> {
-        let http: Vec<_> = self
-            .connectors
-            .iter()
-            .filter(|connector| connector.protocol == Protocol::Http)
-            .collect();
-        let proxy = "A proxy can show it from a file: obbackup doctor --proxy-snippets";
-        if http.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "Tomcat has no port for plain HTTP to show it on while it is down",
-            )
-            .hint(proxy));
-        }
-        let is_root = rustix::process::geteuid().is_root();
-        if let Some(connector) = http
-            .iter()
-            .find(|connector| connector.port < PRIVILEGED_PORTS && !is_root)
-        {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                format!("this user may not answer on port {}", connector.port),
-            )
-            .hint(proxy));
-        }
-        let ports: Vec<_> = http
-            .iter()
-            .map(|connector| connector.port.to_string())
-            .collect();
-        Ok(format!("on port {} while Tomcat is down", ports.join(", ")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Finding the Tomcat that an instance is deployed in, and how it can be controlled.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::process::{Jvm, same_directory};
 use super::server_xml::{self, ServerXml};
 use super::systemd::Systemd;
 use super::{Control, Probe, Tomcat};
-use crate::config::TomcatSection;
+use crate::config::{Configuration, TomcatSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::{Environment, Instance, deployed_sources, resolve_existing};
 
@@ -28,6 +29,48 @@ const NOT_INHERITED: &[&str] = &[
     "LISTEN_PID",
     "MANAGERPID",
 ];
+
+/// The instance whose `source.path` is `source_path`, as [`Instance::open`] has it. Where neither configuration nor
+/// environment tell where its web application is deployed, every Tomcat does that the configuration names, that runs
+/// here, or that systemd would run.
+pub fn open(
+    source_path: &Path,
+    environment: &Environment,
+    configuration: &Configuration,
+    systemd: Option<&Systemd>,
+) -> Result<Instance> {
+    let instance = Instance::open(source_path, environment, configuration)?;
+    if instance.deploy_path.is_some() || configuration.instance.deploy_path.is_some() {
+        return Ok(instance);
+    }
+    let configured = configuration.tomcat.base.clone();
+    let mut bases = configured.into_iter().chain(bases(systemd));
+    let Some(found) = bases.find_map(|base| deployed_in(&base, &instance)) else {
+        return Ok(instance);
+    };
+    let mut configuration = configuration.clone();
+    configuration.instance.deploy_path = Some(found);
+    Instance::open(source_path, environment, &configuration)
+}
+
+/// The directories of every Tomcat that runs here, then of those that systemd would run.
+pub fn bases(systemd: Option<&Systemd>) -> Vec<PathBuf> {
+    let running = Jvm::all().into_iter().map(|jvm| jvm.base);
+    let units = systemd.map(Systemd::bases).unwrap_or_default();
+    running.chain(units).filter(|base| is_base(base)).collect()
+}
+
+/// Where in the Tomcat of this directory `instance` is deployed: below its `webapps`, else where its `server.xml`
+/// says.
+fn deployed_in(base: &Path, instance: &Instance) -> Option<PathBuf> {
+    let declared = ServerXml::read(base, &BTreeMap::new()).map(|server| server.document_bases());
+    std::iter::once(base.join("webapps").join(&instance.context_name))
+        .chain(declared.unwrap_or_default())
+        .find(|path| {
+            deployed_sources(path)
+                .is_some_and(|sources| resolve_existing(&sources) == instance.source_path)
+        })
+}
 
 /// The Tomcat that `instance` is deployed in, as far as the configuration and the machine tell; `None` where
 /// nothing tells of one.
@@ -135,10 +178,7 @@ fn base(
     Ok(running
         .iter()
         .map(|jvm| &jvm.base)
-        .find(|base| {
-            deployed_sources(&base.join("webapps").join(&instance.context_name))
-                .is_some_and(|sources| resolve_existing(&sources) == instance.source_path)
-        })
+        .find(|base| deployed_in(base, instance).is_some())
         .cloned())
 }
 
@@ -252,6 +292,71 @@ fn inherited(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nothing says where the application is but the service that would run its Tomcat.
+    #[test]
+    fn the_deployed_application_is_found_by_the_unit_of_its_tomcat() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let write = |name: &str, text: &str| {
+            std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            std::fs::write(at(name), text).unwrap();
+        };
+        let properties = format!(
+            "context.name=openbravo\nsource.path={}\nbbdd.rdbms=POSTGRE\nbbdd.url=jdbc:postgresql://localhost:5432\n\
+             bbdd.sid=x\nbbdd.user=x\nbbdd.password=x\n",
+            at("erp").display()
+        );
+        write("erp/config/Openbravo.properties", &properties);
+        let foreign = properties.replace("/erp", "/other");
+        for base in ["first", "second"] {
+            write(&format!("{base}/conf/server.xml"), "<Server/>");
+            let copy = format!("{base}/webapps/openbravo/WEB-INF/Openbravo.properties");
+            write(
+                &copy,
+                if base == "first" {
+                    &foreign
+                } else {
+                    &properties
+                },
+            );
+        }
+        let systemctl = format!(
+            "#!/bin/sh\ncase \"$*\" in\n*tomcat9.service) echo LoadState=loaded; echo Environment=CATALINA_BASE={0}/first;;\n\
+             *openbravo.service) echo LoadState=loaded; \
+             echo \"ExecStart={{ path={0}/second/bin/catalina.sh ; argv[]=x ; }}\";;\n\
+             *) echo LoadState=not-found;;\nesac\n",
+            directory.path().display()
+        );
+        write("systemctl", &systemctl);
+        std::fs::set_permissions(at("systemctl"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let systemd = Systemd::with_program(at("systemctl"));
+        let deployed = |systemd: Option<&Systemd>, configuration: &str| {
+            let configuration = Configuration::parse(configuration, Path::new("/x")).unwrap();
+            open(&at("erp"), &Environment::default(), &configuration, systemd)
+                .unwrap()
+                .deploy_path
+        };
+        assert_eq!(deployed(None, ""), None);
+        let found = at("second/webapps/openbravo");
+        assert_eq!(deployed(Some(&systemd), ""), Some(found.clone()));
+        let configured = format!("[tomcat]\nbase = \"{}\"\n", at("second").display());
+        assert_eq!(deployed(None, &configured), Some(found.clone()));
+
+        // Where its server.xml has it in another place.
+        std::fs::rename(&found, at("elsewhere")).unwrap();
+        assert_eq!(deployed(Some(&systemd), ""), None);
+        let context = format!(
+            "<Context docBase=\"{}\" path=\"/\"/>",
+            at("elsewhere").display()
+        );
+        write(
+            "second/conf/server.xml",
+            &format!("<Server>{context}</Server>"),
+        );
+        assert_eq!(deployed(Some(&systemd), ""), Some(at("elsewhere")));
+    }
 
     #[test]
     fn the_environment_is_handed_on_without_what_is_added_at_each_start() {

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 
 pub use examine::Finding;
-pub use find::find;
+pub use find::{bases, find, open};
 pub use probe::{Answer, Probe};
 pub use process::own_unit;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -137,6 +137,12 @@ impl ServerXml {
             Some((_, path)) => path.trim_end_matches('/').to_owned(),
             None => default_context_path(context_name),
         }
+    }
+
+    /// The directories of the applications that the file itself declares.
+    pub fn document_bases(&self) -> Vec<PathBuf> {
+        let bases = self.contexts.iter().map(|(base, _)| PathBuf::from(base));
+        bases.filter(|base| base.is_absolute()).collect()
     }
 
     /// The ports that speak plain HTTP.

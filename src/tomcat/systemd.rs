@@ -73,6 +73,12 @@ impl Systemd {
             .map(|name| (*name).to_owned())
     }
 
+    /// The directories of the Tomcats that units are for.
+    pub(super) fn bases(&self) -> Vec<PathBuf> {
+        let units = UNITS.iter().filter_map(|name| self.show(name));
+        units.filter_map(|unit| unit.base()).collect()
+    }
+
     /// An error of kind `NotFound` where there is no such unit.
     pub(super) fn check(&self, name: &str) -> Result<()> {
         if self.show(name).is_some_and(|unit| unit.is_loaded) {
@@ -148,20 +154,38 @@ impl Unit {
         if !self.is_loaded {
             return false;
         }
+        if let Some(directory) = self.named_base() {
+            return same_directory(directory, base);
+        }
+        let below_base = self.program_paths().any(|path| path.starts_with(base));
+        below_base || Path::new(name).file_stem() == base.file_name().map(OsStr::new)
+    }
+
+    /// The directory of the Tomcat that it runs: what its environment says, else the one around its program.
+    fn base(&self) -> Option<PathBuf> {
+        let around_program = || {
+            self.program_paths()
+                .flat_map(Path::ancestors)
+                .find(|directory| directory.join("conf/server.xml").is_file())
+        };
+        let base = self.named_base().or_else(around_program);
+        base.filter(|_| self.is_loaded).map(Path::to_owned)
+    }
+
+    fn named_base(&self) -> Option<&Path> {
         let value = |variable: &str| {
             self.environment
                 .split_whitespace()
                 .map(|word| word.trim_matches('"'))
                 .find_map(|word| word.strip_prefix(variable)?.strip_prefix('='))
         };
-        if let Some(directory) = value("CATALINA_BASE").or_else(|| value("CATALINA_HOME")) {
-            return same_directory(Path::new(directory), base);
-        }
-        let below_base = self
-            .programs
-            .split([' ', '=', ';'])
-            .any(|word| word.starts_with('/') && Path::new(word).starts_with(base));
-        below_base || Path::new(name).file_stem() == base.file_name().map(OsStr::new)
+        let named = value("CATALINA_BASE").or_else(|| value("CATALINA_HOME"));
+        named.map(Path::new)
+    }
+
+    fn program_paths(&self) -> impl Iterator<Item = &Path> {
+        let words = self.programs.split([' ', '=', ';']);
+        words.filter(|word| word.starts_with('/')).map(Path::new)
     }
 }
 

@@ -31,6 +31,7 @@ const MODIFIED: &str = "SELECT ad_db_modified('N')::text";
 
 /// What a build makes anew, or another part of the backup holds.
 const NOT_IN_SOURCES: &[&str] = &[
+    ".obbackup",
     "attachments",
     "build",
     "build.apply",

@@ -37,6 +37,7 @@ mod restore_kills;
 mod restore_live;
 mod restore_states;
 mod servers;
+mod service;
 mod storage;
 mod sweep;
 mod ten_days;

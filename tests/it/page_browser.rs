@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use obbackup::config::Configuration;
 use obbackup::error::{Error, ErrorKind};
 use obbackup::instance::{Environment, Instance};
-use obbackup::job::{About, Job, Outcome, Place, Verb};
+use obbackup::job::{About, Job, Outcome, Place, Shown, Verb};
 use obbackup::page::{Server, Site};
 use obbackup::progress::{Progress, Silent};
 
@@ -164,7 +164,7 @@ fn pictures() {
         )
         .unwrap();
         let place = Place::of(&instance);
-        let job = Job::begin(&place, "1", about(), None).unwrap();
+        let job = Job::begin(&place, "1", about(), Shown::default()).unwrap();
         let watched = job.watch(&Silent);
         for stage in stages {
             match *stage {

@@ -1,19 +1,117 @@
-//! A restore and an undo that are killed, or fail, at each of their effects: the next run finishes or reverses them.
+//! A restore and an undo that are killed, or fail, at each of their effects and at each step of the staging: the next run
+//! finishes or reverses them.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use obbackup::command::restore::Control;
 use obbackup::command::restore::journal::Outcome;
 use obbackup::command::restore::tripwire::Tripwire;
+use obbackup::command::restore::{Control, Destination};
 use obbackup::error::ErrorKind;
-use obbackup::storage::faulty::Fault;
+use obbackup::progress::Progress;
+use obbackup::storage::faulty::{Fault, kill};
 
 use crate::support::cluster::{Cluster, skipped};
+use crate::support::programs;
 use crate::support::small::{Small, State};
 
 /// Tells the victim what to do, when to die, and where.
 const ORDERS: &str = "OBBACKUP_TEST_RESTORE";
+
+/// Where the victim dies. Each kind of place is counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before an effect of the swap.
+    Effect,
+    /// Before a stage or some bytes of one are reported: tables, directories and files as they are staged.
+    Report,
+    /// Before the repository is read: the catalog of a part, the rows of a table, the bytes of files.
+    Read,
+    /// Before a run of `pg_restore`: the database is created, or its rows are loaded.
+    BeforeProgram,
+    /// While it runs, and goes on running.
+    DuringProgram,
+    /// After it: tables are made, or indexes and constraints.
+    AfterProgram,
+}
+
+impl Place {
+    const ALL: [Self; 6] = [
+        Self::Effect,
+        Self::Report,
+        Self::Read,
+        Self::BeforeProgram,
+        Self::DuringProgram,
+        Self::AfterProgram,
+    ];
+
+    fn word(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// Dies before the report of this number.
+struct Dies {
+    at: u64,
+    count: AtomicU64,
+}
+
+impl Dies {
+    fn count(&self) {
+        if self.count.fetch_add(1, Ordering::SeqCst) == self.at {
+            kill::<()>("report").unwrap();
+        }
+    }
+}
+
+impl Progress for Dies {
+    fn stage(&self, _name: &str, _total_bytes: Option<u64>) {
+        self.count();
+    }
+    fn advance(&self, _bytes: u64) {
+        self.count();
+    }
+    fn warn(&self, _message: &str) {}
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Stands for `pg_restore`, and kills who started it.
+const KILLER: &str = r#"#!/bin/sh
+case "$*" in --version) exec "REAL" "$@" ;; esac
+echo run >>"HERE/runs"
+[ "$(wc -l <"HERE/runs")" -eq AT ] || exec "REAL" "$@"
+case WHEN in
+BeforeProgram) kill -9 $PPID ;;
+DuringProgram) "REAL" "$@" & kill -9 $PPID ;;
+AfterProgram) "REAL" "$@"; kill -9 $PPID ;;
+esac
+"#;
+
+/// Client programs of which the `at`-th run kills who started it.
+fn killers(directory: &Path, at: u64, when: Place) {
+    let real = programs::client_for(15).unwrap();
+    fs::create_dir(directory).unwrap();
+    let text = KILLER
+        .replace("REAL", real.join("pg_restore").to_str().unwrap())
+        .replace("HERE", directory.to_str().unwrap())
+        .replace("AT", &(at + 1).to_string())
+        .replace("WHEN", &when.word());
+    fs::write(directory.join("pg_restore"), text).unwrap();
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(directory.join("pg_restore"), mode).unwrap();
+    std::os::unix::fs::symlink(real.join("pg_dump"), directory.join("pg_dump")).unwrap();
+}
+
+const WITHOUT_ROOM: Destination = Destination::InPlace {
+    safety_backup: true,
+    keeps_old: false,
+};
 
 /// Not a test of its own: what the others run as another process.
 #[test]
@@ -21,25 +119,57 @@ const ORDERS: &str = "OBBACKUP_TEST_RESTORE";
 fn victim() {
     let orders = std::env::var(ORDERS).unwrap();
     let orders: Vec<&str> = orders.split('\n').collect();
-    let [what, at, url, directory, database, id] = orders[..] else {
+    let [what, place, at, url, directory, database, id] = orders[..] else {
         panic!("{orders:?}");
     };
-    let small = Small::at(&url.parse().unwrap(), Path::new(directory), database);
-    let tripwire = Tripwire::at(at.parse().unwrap(), Fault::KillBefore);
+    let place = Place::ALL
+        .into_iter()
+        .find(|it| it.word() == place)
+        .unwrap();
+    let at: u64 = at.parse().unwrap();
+    let never = |wanted: Place| if place == wanted { at } else { u64::MAX };
+    let mut small = Small::at(&url.parse().unwrap(), Path::new(directory), database);
+    match place {
+        Place::Effect | Place::Report => {}
+        Place::Read => small.dies_at_read = Some(at),
+        when => {
+            let directory = small.directory.join("killers");
+            fs::remove_dir_all(&directory).ok();
+            killers(&directory, at, when);
+            small.programs = Some(directory);
+        }
+    }
+    let tripwire = Tripwire::at(never(Place::Effect), Fault::KillBefore);
     let control = Control {
         tripwire: Some(&tripwire),
         ..small.control()
     };
-    if what == "restore" {
-        small.restore(id, control).unwrap();
-    } else {
-        small.undo(control).unwrap();
+    let progress = Dies {
+        at: never(Place::Report),
+        count: AtomicU64::new(0),
+    };
+    match what {
+        "restore" => drop(small.restore_with(id, control, &progress).unwrap()),
+        "undo" => drop(small.undo(control).unwrap()),
+        _ => drop(
+            small
+                .restore_to(id, WITHOUT_ROOM, control, &progress)
+                .unwrap(),
+        ),
     }
 }
 
-fn run_victim(cluster: &Cluster, small: &Small, id: &str, what: &str, at: u64) -> ExitStatus {
+fn run_victim(
+    cluster: &Cluster,
+    small: &Small,
+    id: &str,
+    what: &str,
+    place: Place,
+    at: u64,
+) -> ExitStatus {
     let orders = [
         what,
+        &place.word(),
         &at.to_string(),
         &cluster.url("postgres"),
         small.directory.to_str().unwrap(),
@@ -64,15 +194,35 @@ struct Cases<'a> {
     reversed: u32,
     cleared: u32,
     whole: u32,
+    /// The old state was deleted for want of room, and the way back that was named led back.
+    lost: u32,
 }
 
-impl Cases<'_> {
+impl<'a> Cases<'a> {
+    fn new(small: &'a Small, before: &State, after: &State) -> Self {
+        Self {
+            small,
+            before: before.clone(),
+            after: after.clone(),
+            finished: 0,
+            reversed: 0,
+            cleared: 0,
+            whole: 0,
+            lost: 0,
+        }
+    }
+
     /// The next run comes; then one of the two states is there, whole, and nothing is left to do.
     fn check(&mut self, case: &str) {
         let small = self.small;
-        let recovered = small
-            .recover()
-            .unwrap_or_else(|error| panic!("{case}: {error:?}"));
+        let recovered = match small.recover() {
+            Ok(recovered) => recovered,
+            Err(error) if error.kind() == ErrorKind::ActionNeeded => {
+                self.go_back(case, error.hint_text().unwrap_or_default());
+                None
+            }
+            Err(error) => panic!("{case}: {error:?}"),
+        };
         let state = small.state();
         let outcome = recovered.as_ref().map(|recovered| &recovered.outcome);
         match outcome {
@@ -105,6 +255,42 @@ impl Cases<'_> {
             others.iter().all(|name| name.contains("_old_")),
             "{case}: {others:?}"
         );
+        self.nothing_lies_about(case);
+    }
+
+    /// The way that the message names.
+    fn go_back(&mut self, case: &str, hint: &str) {
+        let words: Vec<&str> = hint.split_whitespace().collect();
+        let command = words.iter().position(|word| *word == "restore");
+        let [id, "--in-place", "--no-safety-backup"] = words[command.unwrap() + 1..] else {
+            panic!("{case}: {hint}");
+        };
+        let way_back = Destination::InPlace {
+            safety_backup: false,
+            keeps_old: false,
+        };
+        let (small, progress) = (self.small, obbackup::progress::Silent);
+        let back = small.restore_to(id, way_back, small.control(), &progress);
+        back.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+        assert_eq!(small.state(), self.before, "{case}");
+        self.lost += 1;
+    }
+
+    /// Of a run that keeps no state not a file is left.
+    fn nothing_lies_about(&self, case: &str) {
+        if !self.small.other_databases().is_empty() {
+            return;
+        }
+        for part in ["openbravo", "attachments"] {
+            let own = self.small.directory.join(part).join(".obbackup");
+            let left: Vec<_> = fs::read_dir(own)
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name.starts_with("restore-") || name.starts_with("undo-"))
+                .collect();
+            assert!(left.is_empty(), "{case}: {part}: {left:?}");
+        }
     }
 }
 
@@ -123,61 +309,116 @@ fn small(cluster: &Cluster, directory: &Path, name: &str) -> (Small, String, Sta
     (small, id, after)
 }
 
-/// Before each effect, which is also after the one before it: nothing is changed in between.
-fn killed(what: &str) {
-    use std::os::unix::process::ExitStatusExt;
+/// At each place of these kinds, which is also after the one before it: nothing is changed in between. `enough` says
+/// whether what came of it is what such a run has to show.
+fn killed(what: &str, places: &[Place], enough: impl Fn(&Cases<'_>, u64) -> bool) {
     let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let name = format!("kill_{what}");
+    let name = format!("kill_{what}_{}", places[0].word().to_lowercase());
     let (small, id, restored) = small(cluster, directory.path(), &name);
     let live = small.state();
-    let mut cases = Cases {
-        small: &small,
-        before: live.clone(),
-        after: restored,
-        finished: 0,
-        reversed: 0,
-        cleared: 0,
-        whole: 0,
-    };
-    let mut deaths = 0;
-    loop {
-        small.forget_kept();
-        small.change("live");
-        assert_eq!(small.state(), live);
-        if what == "undo" {
-            small.restore(&id, small.control()).unwrap();
-            // The application has run on it meanwhile.
-            small.change("later");
-            cases.before = small.state();
-            cases.after = live.clone();
+    for place in places {
+        let mut cases = Cases::new(&small, &live, &restored);
+        let mut deaths = 0;
+        loop {
+            small.forget_kept();
+            small.change("live");
+            assert_eq!(small.state(), live);
+            if what == "undo" {
+                small.restore(&id, small.control()).unwrap();
+                // The application has run on it meanwhile.
+                small.change("later");
+                cases.before = small.state();
+                cases.after = live.clone();
+            }
+            let status = run_victim(cluster, &small, &id, what, *place, deaths);
+            if status.success() {
+                assert_eq!(small.state(), cases.after);
+                break;
+            }
+            let case = format!("{what} killed at {place:?} {deaths}");
+            assert_eq!(status.signal(), Some(9), "{case}: {status}");
+            cases.check(&case);
+            deaths += 1;
         }
-        let status = run_victim(cluster, &small, &id, what, deaths);
-        if status.success() {
-            assert_eq!(small.state(), cases.after);
-            break;
-        }
-        assert_eq!(status.signal(), Some(9), "{what} {deaths}: {status}");
-        cases.check(&format!("{what} killed before effect {deaths}"));
-        deaths += 1;
+        let Cases {
+            finished,
+            reversed,
+            cleared,
+            whole,
+            lost,
+            ..
+        } = cases;
+        println!(
+            "{what}, killed at each {place:?} ({deaths}): {finished} finished, {reversed} reversed, {cleared} cleared \
+             away, {lost} led back by the way named, {whole} whole"
+        );
+        assert!(enough(&cases, deaths), "{what} {place:?}");
     }
-    println!(
-        "{what}, killed before each of {deaths} effects: {} finished, {} reversed, {} cleared away, {} whole",
-        cases.finished, cases.reversed, cases.cleared, cases.whole
-    );
-    assert!(deaths > 20 && cases.finished > 10 && cases.reversed > 3);
 }
 
 #[test]
 fn a_restore_is_killed_before_each_effect() {
-    killed("restore");
+    killed("restore", &[Place::Effect], |cases, deaths| {
+        deaths > 20 && cases.finished > 10 && cases.reversed > 3
+    });
 }
 
 #[test]
 fn an_undo_is_killed_before_each_effect() {
-    killed("undo");
+    killed("undo", &[Place::Effect], |cases, deaths| {
+        deaths > 20 && cases.finished > 10 && cases.reversed > 3
+    });
+}
+
+/// While the new state is made beside the old one, which stays as it is.
+#[test]
+fn a_restore_is_killed_at_each_step_of_the_staging() {
+    killed("restore", &[Place::Report, Place::Read], |cases, deaths| {
+        deaths > 5 && cases.cleared > 3
+    });
+}
+
+#[test]
+fn a_restore_is_killed_around_each_program() {
+    let places = [
+        Place::BeforeProgram,
+        Place::DuringProgram,
+        Place::AfterProgram,
+    ];
+    killed("restore", &places, |cases, deaths| {
+        deaths == 2 && cases.cleared == 2
+    });
+}
+
+/// Where the old state is deleted first: until then it is complete; afterwards the next run names the way back, or
+/// finishes.
+#[test]
+fn a_restore_without_room_is_killed_before_each_effect() {
+    killed("in_place", &[Place::Effect], |cases, deaths| {
+        deaths > 20 && cases.cleared > 0 && cases.lost > 5 && cases.finished > 10
+    });
+}
+
+#[test]
+fn a_restore_without_room_is_killed_at_each_step_of_the_staging() {
+    killed("in_place", &[Place::Report], |cases, deaths| {
+        deaths > 10 && cases.lost > 3
+    });
+}
+
+#[test]
+fn a_restore_without_room_is_killed_around_each_program() {
+    let places = [
+        Place::BeforeProgram,
+        Place::DuringProgram,
+        Place::AfterProgram,
+    ];
+    killed("in_place", &places, |cases, deaths| {
+        deaths == 2 && cases.lost == 2
+    });
 }
 
 /// An error at each effect puts everything back, and an error at each effect from one on leaves it to the next run.

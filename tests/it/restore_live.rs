@@ -184,20 +184,9 @@ fn an_application_that_does_not_come_up_is_put_back() {
     assert!(world.path("shown.html").exists() && world.path("shown.json").exists());
 }
 
-#[test]
-fn a_detached_restore_outlives_whoever_began_it() {
-    let Some((world, server, backup)) = prepared("live_detached") else {
-        return;
-    };
-    // In a process group of its own, which is then ended as a terminal's end would.
-    let mut command = world.command(&[
-        "--json",
-        "restore",
-        &backup,
-        "--in-place",
-        "--yes",
-        "--detach",
-    ]);
+/// Begins it in a process group of its own, which is then ended as a terminal's end would end it.
+fn detached(world: &World, arguments: &[&str]) -> Value {
+    let mut command = world.command(&[&["--json"], arguments, &["--yes", "--detach"]].concat());
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command
         .stdout(Stdio::piped())
@@ -208,7 +197,34 @@ fn a_detached_restore_outlives_whoever_began_it() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    let launched: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Follows it to its good end, and looks at what it leaves in its files.
+fn followed(world: &World, launched: &Value, verb: &str) {
+    let followed = world.output(&["status", "--follow"]);
+    assert_eq!(followed.status.code(), Some(0), "{}", errors(&followed));
+    let text = String::from_utf8(followed.stdout).unwrap();
+    assert!(text.contains("done; the application answers"), "{text}");
+    let job = launched["job"].as_str().unwrap();
+    let jobs = world.instance.sources.join(".obbackup/jobs");
+    let status: Value =
+        serde_json::from_slice(&fs::read(jobs.join(job).join("status.json")).unwrap()).unwrap();
+    assert_eq!(status["about"]["verb"], verb);
+    assert_eq!(status["outcome"]["exit_code"], 0);
+    assert!(
+        !fs::read_to_string(jobs.join(job).join("log"))
+            .unwrap()
+            .contains(launched["token"].as_str().unwrap())
+    );
+}
+
+#[test]
+fn a_detached_restore_and_its_undo_outlive_whoever_began_them() {
+    let Some((world, server, backup)) = prepared("live_detached") else {
+        return;
+    };
+    let launched = detached(&world, &["restore", &backup, "--in-place"]);
     let token = launched["token"].as_str().unwrap();
     assert_eq!(launched["status_path"], "/openbravo/");
 
@@ -233,21 +249,30 @@ fn a_detached_restore_outlives_whoever_began_it() {
         page.is_empty() || page.contains("Details") || page.contains(LOGIN),
         "{page}"
     );
-
-    let followed = world.output(&["status", "--follow"]);
-    assert_eq!(followed.status.code(), Some(0), "{}", errors(&followed));
-    let text = String::from_utf8(followed.stdout).unwrap();
-    assert!(text.contains("done; the application answers"), "{text}");
+    followed(&world, &launched, "restore");
     server.wait_for("database: first;");
-    let job = launched["job"].as_str().unwrap();
-    let jobs = world.instance.sources.join(".obbackup/jobs");
-    let status: Value =
-        serde_json::from_slice(&fs::read(jobs.join(job).join("status.json")).unwrap()).unwrap();
-    assert_eq!(status["outcome"]["exit_code"], 0);
+
+    // What was deleted for want of room cannot come back; what was kept can.
+    world.refused(&["undo", "--yes", "--detach"], 10, &["no restore to undo"]);
+    set_state(&world, "third");
+    let output = world.output(&["restore", &backup, "--yes", "--no-safety-backup"]);
+    assert!(output.status.success(), "{}", errors(&output));
+    let stop = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let seen = scope.spawn(|| reload(server.port, &stop));
+        let launched = detached(&world, &["undo"]);
+        followed(&world, &launched, "undo");
+        server.wait_for("database: third;");
+        server.wait_for("files: third;");
+        stop.store(true, Ordering::Relaxed);
+        seen.join().unwrap()
+    });
+    assert!(seen.answers > 0 && seen.pages > 0, "{seen:?}");
     assert!(
-        !fs::read_to_string(jobs.join(job).join("log"))
-            .unwrap()
-            .contains(token)
+        seen.headlines
+            .iter()
+            .any(|line| line.contains("being restored")),
+        "{seen:?}"
     );
 }
 

@@ -6,9 +6,11 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
+use obbackup::command::doctor::{Examined, doctor};
 use obbackup::command::restore::Control;
 use obbackup::command::restore::states::{self, Expiry, kept_states};
 use obbackup::command::restore::tripwire::Tripwire;
+use obbackup::config::Configuration;
 use obbackup::error::ErrorKind;
 use obbackup::progress::Silent;
 use obbackup::storage::faulty::Fault;
@@ -91,6 +93,148 @@ fn an_undo_can_be_undone() {
         assert_eq!(small.state(), second);
     }
     assert_eq!(small.other_databases().len(), 1);
+}
+
+/// A fault at each effect of a restore whose application does not answer: among them are those of the tidying after.
+#[test]
+fn what_is_left_of_a_restore_that_was_put_back_is_named_and_goes_later() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(&cluster.config("postgres"), directory.path(), "left_over");
+    let id = small.back_up();
+    small.change("live");
+    let live = small.state();
+    let (mut at, mut databases, mut directories) = (0, 0, 0);
+    loop {
+        small.application.refuse("probe", 1);
+        let tripwire = Tripwire::at(at, Fault::Before(ErrorKind::Denied));
+        let control = Control {
+            tripwire: Some(&tripwire),
+            ..small.control()
+        };
+        let error = small.restore(&id, control).unwrap_err();
+        if tripwire.count() <= at {
+            break;
+        }
+        let text = format!("{error:?}");
+        small.recover().unwrap();
+        assert_eq!(small.state(), live, "{at}: {text}");
+        if text.contains("could not be removed") && error.kind() == ErrorKind::RolledBack {
+            let names = small.other_databases();
+            let staged: Vec<_> = kept_states(&small.sources()).unwrap()[0]
+                .directories
+                .iter()
+                .filter(|directory| directory.exists())
+                .map(|directory| directory.display().to_string())
+                .collect();
+            databases += names.len();
+            directories += staged.len();
+            assert!(!names.is_empty() || !staged.is_empty(), "{text}");
+            let remedy = left_over(&small).expect("doctor says nothing");
+            for left in names.iter().chain(&staged) {
+                assert!(
+                    text.contains(left) && remedy.contains(left),
+                    "{text} {remedy}"
+                );
+            }
+            let nothing = small.undo(small.control()).unwrap_err();
+            assert_eq!(nothing.kind(), ErrorKind::NotFound);
+            // It goes without a backup of it.
+            assert_eq!(expire(&small, Utc::now() - TimeDelta::days(7)), 1);
+            assert_eq!(small.repository().backups().unwrap().backups.len(), 1);
+            assert_eq!(left_over(&small), None);
+        }
+        assert_eq!(small.other_databases(), [""; 0], "{at}: {text}");
+        assert!(
+            kept_states(&small.sources()).unwrap().is_empty(),
+            "{at}: {text}"
+        );
+        small.application.bring_up();
+        at += 1;
+    }
+    assert!(
+        databases == 1 && directories >= 3,
+        "{databases} {directories}"
+    );
+}
+
+/// What doctor says of it.
+fn left_over(small: &Small) -> Option<String> {
+    let instance = small.instance();
+    let checks = doctor(&Examined {
+        instance: &instance,
+        configuration: &Configuration::default(),
+        surroundings: &small.surroundings(),
+        repository: Ok(small.repository()),
+        tomcat: Ok(None),
+    });
+    let check = checks.into_iter().find(|check| check.name == "left over");
+    check.and_then(|check| check.remedy)
+}
+
+/// Settings, privileges, limit and comment of the live database: they are the machine's, whichever state is live.
+#[test]
+fn an_undo_keeps_what_was_set_on_the_database_since_the_restore() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(&cluster.config("postgres"), directory.path(), "settled");
+    let set = |statements: &str| {
+        let statements: Vec<_> = statements
+            .split("; ")
+            .map(|statement| statement.replace('@', "DATABASE settled"))
+            .collect();
+        small.sql("postgres", &statements.join("; "));
+    };
+    let settled = || {
+        let query = "SELECT coalesce(shobj_description(d.oid, 'pg_database'), '-') || datconnlimit || datistemplate \
+            || coalesce((SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(datacl) x), '-') \
+            || coalesce((SELECT string_agg(setrole::regrole || setconfig::text, ';' ORDER BY setrole) \
+                FROM pg_db_role_setting WHERE setdatabase = d.oid), '-') \
+            FROM pg_database d WHERE datname = 'settled'";
+        small
+            .connect("postgres")
+            .query_one(query, &[])
+            .unwrap()
+            .get::<_, String>(0)
+    };
+    let rows = || {
+        let query = "SELECT string_agg(note, ';' ORDER BY note) FROM c_order";
+        let mut client = small.connect("settled");
+        client.query_one(query, &[]).unwrap().get::<_, String>(0)
+    };
+    // Restored with nothing set at all, the old state has the server's own privileges.
+    let id = small.back_up();
+    let first = rows();
+    small.sql("settled", "UPDATE c_order SET note = 'changed'");
+    set("ALTER @ SET work_mem = '7MB'; ALTER @ CONNECTION LIMIT 50");
+    small.restore(&id, small.control()).unwrap();
+    let restored = settled();
+    assert!(
+        restored.contains("work_mem=7MB") && restored.contains("50"),
+        "{restored}"
+    );
+
+    let since = [
+        "ALTER @ SET work_mem = '9MB'; ALTER @ CONNECTION LIMIT 60; COMMENT ON @ IS 'settled since'; \
+         ALTER ROLE small IN @ SET statement_timeout = '1h'; GRANT CONNECT ON @ TO pg_monitor WITH GRANT OPTION; \
+         ALTER @ IS_TEMPLATE true",
+        // Less than before: what only the state that comes back has must not come back with it.
+        "ALTER @ RESET work_mem; ALTER @ SET temp_buffers = '9MB'; ALTER ROLE small IN @ RESET ALL; \
+         REVOKE ALL ON @ FROM pg_monitor; REVOKE CONNECT ON @ FROM PUBLIC; COMMENT ON @ IS NULL; ALTER @ IS_TEMPLATE false",
+        "GRANT CREATE ON @ TO pg_read_all_data; ALTER @ CONNECTION LIMIT -1",
+    ];
+    for (round, statements) in since.into_iter().enumerate() {
+        set(statements);
+        let live = settled();
+        small.undo(small.control()).unwrap();
+        assert_eq!(settled(), live, "{statements}");
+        assert_eq!(rows() == first, round % 2 == 1, "{}", rows());
+    }
+    assert!(!settled().contains("pg_monitor"), "{}", settled());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use obbackup::config::{Configuration, TomcatSection};
 use obbackup::error::ErrorKind;
 use obbackup::instance::{Environment, Instance};
 use obbackup::progress::{Progress, Recorded, Silent};
-use obbackup::tomcat::{Application, PROBING, STARTING, STOPPING, Tomcat, find};
+use obbackup::tomcat::{self, Application, PROBING, STARTING, STOPPING, Tomcat, find};
 
 use crate::support::cluster::skipped;
 use crate::support::tomcat::{LOGIN, Tomcat as Server, free_port, get};
@@ -91,6 +91,28 @@ fn it_is_started_asked_and_stopped_as_its_own_user() {
         let owner = obbackup::config::Owner::of(Path::new(&format!("/proc/{}", processes[0])));
         assert_ne!(owner.unwrap().uid, 0, "it runs as root");
     }
+
+    // So is the application in it, although nothing but its process tells of it.
+    let nothing = Environment {
+        hostname: "host".to_owned(),
+        ..Environment::default()
+    };
+    let open = |configuration: &Configuration| {
+        tomcat::open(&world.instance.sources, &nothing, configuration, None)
+    };
+    let blind = Instance::open(&world.instance.sources, &nothing, &configuration("")).unwrap();
+    assert_eq!(blind.deploy_path, None);
+    let found_application = open(&configuration("")).unwrap().deploy_path;
+    assert_eq!(found_application, Some(world.instance.deploy.clone()));
+    let elsewhere = configuration("[instance]\ndeploy_path = \"/nonexistent\"\n");
+    assert_eq!(open(&elsewhere).unwrap().deploy_path, None);
+    let mut command = world.command(&["doctor", "--json"]);
+    let output = command.env_remove("CATALINA_BASE").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains(world.instance.deploy.to_str().unwrap()),
+        "{text}"
+    );
 
     // A running one is found by its process, whatever the environment says.
     let environment = Environment::default();
@@ -192,6 +214,25 @@ fn one_that_does_not_stop_is_an_error_or_is_killed() {
     tomcat.stop(&progress).unwrap();
     assert!(server.processes().is_empty());
     assert_eq!(progress.warnings().len(), 1);
+}
+
+/// A signal ends the JVM and leaves the file in which the script keeps its number, which may be another's by now.
+#[test]
+fn a_number_that_is_somebody_else_s_does_not_keep_it_from_starting() {
+    let Some((world, server)) = world("tomcat_number") else {
+        return;
+    };
+    let file = world.path("tomcat.pid");
+    let number = || fs::read_to_string(&file).unwrap().trim().to_owned();
+    server.start_with(&[("CATALINA_PID", &file)]);
+    assert_eq!(number(), server.processes()[0].to_string());
+    let tomcat = found(&world, &server, &TomcatSection::default());
+    tomcat.stop(&Silent).unwrap();
+    fs::write(&file, std::process::id().to_string()).unwrap();
+    tomcat.start(&Silent).unwrap();
+    tomcat.probe(&Silent).unwrap();
+    assert_eq!(number(), server.processes()[0].to_string());
+    tomcat.stop(&Silent).unwrap();
 }
 
 fn signal(pid: u32, signal: rustix::process::Signal) {

@@ -19,6 +19,8 @@ use obbackup::format::manifest::BackupType;
 use obbackup::instance::{Environment, Instance};
 use obbackup::progress::{Progress, Silent};
 use obbackup::repository::Repository;
+use obbackup::storage::Storage;
+use obbackup::storage::faulty::{Fault, Faulty, Operations};
 use obbackup::storage::local::Local;
 
 use super::application::FileApplication;
@@ -41,6 +43,10 @@ pub struct Small {
     pub directory: PathBuf,
     pub database: String,
     pub application: FileApplication,
+    /// A directory of client programs in the place of those at hand.
+    pub programs: Option<PathBuf>,
+    /// The read of the repository, counted from 0, before which the process dies.
+    pub dies_at_read: Option<u64>,
     server: postgres::Config,
 }
 
@@ -101,6 +107,8 @@ impl Small {
             directory: directory.to_owned(),
             database: database.to_owned(),
             application: FileApplication::at(&directory.join("application")),
+            programs: None,
+            dies_at_read: None,
             server: server.clone(),
         }
     }
@@ -216,14 +224,28 @@ impl Small {
     }
 
     pub fn repository(&self) -> Repository {
-        Repository::open(Arc::new(Local::new(self.directory.join("repository")))).unwrap()
+        let storage = Local::new(self.directory.join("repository"));
+        let storage: Arc<dyn Storage> = match self.dies_at_read {
+            Some(at) => Arc::new(Faulty::at(
+                storage,
+                Operations::Reads,
+                at,
+                Fault::KillBefore,
+            )),
+            None => Arc::new(storage),
+        };
+        Repository::open(storage).unwrap()
     }
 
-    #[allow(clippy::unused_self)] // It belongs to the instance for whoever asks.
     pub fn surroundings(&self) -> Surroundings {
         Surroundings {
             jobs: 1,
-            program_directories: programs::client_for(15).into_iter().collect(),
+            program_directories: self
+                .programs
+                .clone()
+                .or_else(|| programs::client_for(15))
+                .into_iter()
+                .collect(),
             work_directory: std::env::temp_dir(),
             throttle: Throttle::default(),
             cache_directory: None,
@@ -241,27 +263,32 @@ impl Small {
         control: Control<'_>,
         progress: &dyn Progress,
     ) -> Result<Restored> {
-        self.restore_as(id, true, control, progress)
+        let destination = Destination::InPlace {
+            safety_backup: false,
+            keeps_old: true,
+        };
+        self.restore_to(id, destination, control, progress)
     }
 
     /// Restores where there is no room to keep the old state, with the backup that is the only way back.
     pub fn restore_without_room(&self, id: &str, control: Control<'_>) -> Result<Restored> {
-        self.restore_as(id, false, control, &Silent)
+        let destination = Destination::InPlace {
+            safety_backup: true,
+            keeps_old: false,
+        };
+        self.restore_to(id, destination, control, &Silent)
     }
 
-    fn restore_as(
+    pub fn restore_to(
         &self,
         id: &str,
-        keeps_old: bool,
+        destination: Destination,
         control: Control<'_>,
         progress: &dyn Progress,
     ) -> Result<Restored> {
         let repository = self.repository();
         let options = RestoreOptions {
-            destination: Destination::InPlace {
-                safety_backup: !keeps_old,
-                keeps_old,
-            },
+            destination,
             only: std::collections::BTreeSet::new(),
             paths: Vec::new(),
             neutralize: false,

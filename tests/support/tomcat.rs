@@ -159,10 +159,16 @@ impl Tomcat {
 
     /// Starts it by its own script, and waits until the application answers.
     pub fn start(&self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with variables of its own.
+    pub fn start_with(&self, variables: &[(&str, &Path)]) {
         let status = Command::new(self.home.join("bin/catalina.sh"))
             .arg("start")
             .env("CATALINA_BASE", &self.base)
             .env("CATALINA_HOME", &self.home)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

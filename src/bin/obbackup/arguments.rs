@@ -550,6 +550,8 @@ mod tests {
             "restore",
             "restore latest --no-safety-backup --to-database x",
             "undo latest",
+            "undo --detach",
+            "undo --yes --detach --dry-run",
             "restore latest --in-place --to-database x",
             "restore latest --detach",
             "restore latest --to-database x --yes --detach",

@@ -7,6 +7,7 @@ use obbackup::command::doctor::{Check, Diagnosis, Examined, Health, doctor};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::instance::Instance;
 use obbackup::page::{self, Snippet};
+use obbackup::tomcat::Tomcat;
 use serde::Serialize;
 
 use crate::Outcome;
@@ -51,7 +52,11 @@ fn proxy_snippets(session: &Session, instance: &Instance) -> Result<Outcome> {
         |tomcat| tomcat.context_path().to_owned(),
     );
     let document = Snippets {
-        snippets: page::snippets(&file, &context_path),
+        snippets: page::snippets(
+            &file,
+            &context_path,
+            tomcat.as_ref().map(Tomcat::connectors).unwrap_or_default(),
+        ),
         status_file: file,
     };
     session.output.show(&document, |_| {

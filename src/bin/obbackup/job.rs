@@ -1,7 +1,6 @@
 //! A restore or an undo as a job: others see how it goes, and the page stands in for the application meanwhile.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -12,8 +11,10 @@ use serde::Serialize;
 use obbackup::command::restore::Control;
 use obbackup::error::{Error, ErrorKind, IoContext, Result};
 use obbackup::instance::Instance;
-use obbackup::job::{About, Draw, Job, Launch, Launched, Outcome as Ended, Place, Status};
-use obbackup::page::{self, Server, Site, StandIn};
+use obbackup::job::{
+    About, Draw, Job, Launch, Launched, Outcome as Ended, Place, Shown, Status, Verb,
+};
+use obbackup::page::{self, Listening, OwnPort, Ports, Site, StandIn};
 use obbackup::progress::Progress;
 use obbackup::tomcat::{Application, Tomcat, own_unit};
 
@@ -52,30 +53,28 @@ pub fn run<T>(
     let files = session.status_files(request.instance)?;
     let links = page::proxy_links(&files.page, &context_path);
     let draw: Arc<Draw> = Arc::new(move |status: &Status| page::drawn(status, &links));
-    let job = Job::begin(&place, &id, request.about.clone(), Some((files, draw)))?;
-    let mut own_port = None;
+    let ports = ports(session, request.tomcat)?;
+    let (listening, note) = ports.bind_own();
+    let shown = Shown {
+        files: Some((files, draw)),
+        page_port: listening.as_ref().map(Listening::port),
+    };
+    let job = Job::begin(&place, &id, request.about.clone(), shown)?;
+    let http_port = request.tomcat.and_then(Tomcat::http_port);
+    let own_port = OwnPort::new(&context_path, &job, http_port.unwrap_or(DEFAULT_PORT))?;
     let done = session.work(|progress| {
         let watched = job.watch(progress);
-        let site = Arc::new(Site::new(&context_path, job.board())?);
-        let section = session.restore_section()?;
-        if let Some(port) = section.page_port {
-            let application = request
-                .tomcat
-                .and_then(Tomcat::http_port)
-                .unwrap_or(DEFAULT_PORT);
-            let site = Site::on_own_port(&context_path, job.board(), application)?;
-            let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port.get());
-            own_port = Server::start(&[address], Arc::new(site))
-                .inspect_err(|error| watched.warn(&error.to_string()))
-                .ok();
+        for warning in note {
+            watched.warn(&warning);
         }
-        let addresses = match request.tomcat {
-            Some(tomcat) if section.page.unwrap_or(true) => page::addresses(tomcat.connectors()),
-            _ => Vec::new(),
-        };
+        if let Some(listening) = listening {
+            let opened = own_port.open(listening, &job);
+            opened.unwrap_or_else(|error| watched.warn(&error.to_string()));
+        }
+        let site = Arc::new(Site::new(&context_path, job.board())?);
         let stand_in = request
             .tomcat
-            .map(|tomcat| StandIn::new(tomcat, &job, site, addresses));
+            .map(|tomcat| StandIn::new(tomcat, &job, site, &ports, &own_port));
         let control = Control {
             application: stand_in.as_ref().map(|it| it as &dyn Application),
             ..Control::default()
@@ -86,11 +85,25 @@ pub fn run<T>(
         Ok(_) => Ended::restored(&request.about),
         Err(error) => Ended::failed(error),
     })?;
-    if own_port.is_some() {
+    if own_port.is_open() {
         // Whoever follows there gets to see the end.
         thread::sleep(LAST_LOOK);
     }
     done
+}
+
+/// Where the page can be.
+pub fn ports(session: &Session, tomcat: Option<&Tomcat>) -> Result<Ports> {
+    let connectors = tomcat.map(Tomcat::connectors).unwrap_or_default();
+    Ok(Ports::of(connectors, &session.restore_section()?))
+}
+
+/// What a plan says of the page.
+pub fn page_note(session: &Session, tomcat: Option<&Tomcat>) -> Result<String> {
+    Ok(match ports(session, tomcat)?.found() {
+        Ok(found) => format!("the page that people see is {found}"),
+        Err(error) => format!("the page that people see: {error}"),
+    })
 }
 
 fn context_path(instance: &Instance, tomcat: Option<&Tomcat>) -> String {
@@ -120,7 +133,12 @@ struct Document {
 }
 
 /// Begins this very command again, in a process that outlives this one.
-pub fn detach(session: &Session, instance: &Instance, tomcat: Option<&Tomcat>) -> Result<Outcome> {
+pub fn detach(
+    session: &Session,
+    verb: Verb,
+    instance: &Instance,
+    tomcat: Option<&Tomcat>,
+) -> Result<Outcome> {
     let place = Place::of(instance);
     if place.is_busy()? {
         return Err(Error::new(
@@ -130,12 +148,20 @@ pub fn detach(session: &Session, instance: &Instance, tomcat: Option<&Tomcat>) -
         .hint("Follow it with `obbackup status --follow`."));
     }
     let id = Place::new_id()?;
-    let mut arguments: Vec<OsString> = std::env::args_os()
-        .skip(1)
-        .filter(|word| word != "--detach")
+    // In its place, because behind `--` nothing is an option any more.
+    let job = OsString::from(format!("--job={id}"));
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments
+        .map(|word| {
+            if word == "--detach" {
+                job.clone()
+            } else {
+                word
+            }
+        })
         .collect();
-    arguments.extend(["--job".into(), id.clone().into()]);
     let launch = Launch {
+        verb,
         program: std::env::current_exe().io_context(|| "cannot find this program".to_owned())?,
         arguments,
         environment: std::env::vars_os().collect(),
@@ -148,7 +174,7 @@ pub fn detach(session: &Session, instance: &Instance, tomcat: Option<&Tomcat>) -
     let launched = launch.run(&place, &id, in_service)?;
     let document = Document {
         status_path: format!("{}/", context_path(instance, tomcat)),
-        page_port: session.restore_section()?.page_port.map(u16::from),
+        page_port: place.status(&id)?.and_then(|status| status.page_port),
         launched,
     };
     session.output.show(&document, |_| text(&document))?;

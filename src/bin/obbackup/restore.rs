@@ -13,7 +13,7 @@ use obbackup::command::restore::{
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::bytes::ByteString;
 use obbackup::format::manifest::Part;
-use obbackup::job::About;
+use obbackup::job::{About, Verb};
 use obbackup::target::database::Neutralized;
 use obbackup::tomcat::Tomcat;
 
@@ -47,7 +47,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         _ => None,
     };
     if arguments.dry_run || (in_place && !arguments.yes) {
-        let plan = restore::plan_replacing(
+        let mut plan = restore::plan_replacing(
             instance.as_ref(),
             &repository,
             &backup,
@@ -55,6 +55,9 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
             &surroundings,
             Control::of(tomcat.as_ref()),
         )?;
+        if in_place {
+            plan.notes.push(job::page_note(session, tomcat.as_ref())?);
+        }
         if arguments.dry_run {
             session
                 .output
@@ -81,7 +84,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         Some(instance) if in_place => {
             check_tomcat(tomcat.as_ref())?;
             if arguments.detach {
-                return job::detach(session, instance, tomcat.as_ref());
+                return job::detach(session, Verb::Restore, instance, tomcat.as_ref());
             }
             let request = Request {
                 instance,

@@ -96,7 +96,13 @@ impl Session {
         let Some(source_path) = self.source_path() else {
             return Ok(None);
         };
-        Instance::open(&source_path, &self.environment, &self.configuration()?).map(Some)
+        tomcat::open(
+            &source_path,
+            &self.environment,
+            &self.configuration()?,
+            Systemd::running().as_ref(),
+        )
+        .map(Some)
     }
 
     /// The instance, which the command cannot do without.

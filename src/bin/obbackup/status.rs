@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use obbackup::command::status::{StatusReport, status};
 use obbackup::error::{ErrorKind, Result};
-use obbackup::job::{Outcome as Ended, Status as Restore, Verdict};
+use obbackup::job::{Outcome as Ended, Status as Restore, Verb, Verdict};
 
 use crate::Outcome;
 use crate::output::{Output, duration, local_time, safe, size};
@@ -116,7 +116,10 @@ fn text(report: &StatusReport) -> String {
         .map_or_else(String::new, |label| format!(" ({})", safe(label)));
     let mut fields = vec![
         (
-            "Restore",
+            match about.verb {
+                Verb::Restore => "Restore",
+                Verb::Undo => "Undo",
+            },
             match &restore.outcome {
                 None => progress(restore).trim_start().to_owned(),
                 Some(outcome) => verdict(outcome).to_owned(),
@@ -132,6 +135,9 @@ fn text(report: &StatusReport) -> String {
         ),
         ("Begun", local_time(restore.started_at)),
     ];
+    if let Some(port) = restore.page_port.filter(|_| restore.outcome.is_none()) {
+        fields.push(("Page", format!("on port {port}")));
+    }
     if let Some(at) = restore.finished_at {
         fields.push(("Ended", local_time(at)));
     }

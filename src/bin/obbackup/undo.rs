@@ -9,7 +9,7 @@ use obbackup::command::restore::journal::Purpose;
 use obbackup::command::restore::undo::{self, UndoPlan, Undone};
 use obbackup::error::Result;
 use obbackup::format::manifest::Part;
-use obbackup::job::About;
+use obbackup::job::{About, Verb};
 
 use crate::Outcome;
 use crate::job::{self, Request};
@@ -28,7 +28,8 @@ use crate::session::Session;
 Examples:
   obbackup undo --dry-run
   obbackup undo
-  obbackup undo --yes --no-safety-backup")]
+  obbackup undo --yes --no-safety-backup
+  obbackup undo --yes --detach")]
 pub struct Undo {
     /// Do not take a backup of the present state before it is replaced
     #[arg(long)]
@@ -41,13 +42,23 @@ pub struct Undo {
     /// Do not ask for the instance's name
     #[arg(long)]
     pub yes: bool,
+
+    /// Run on when this program, its terminal or Tomcat ends; follow it with `obbackup status --follow`
+    #[arg(long, requires = "yes", conflicts_with = "dry_run")]
+    pub detach: bool,
+
+    /// The job that another process has announced
+    #[arg(long, hide = true)]
+    pub job: Option<String>,
 }
 
 pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
     let instance = session.instance()?;
     let surroundings = session.surroundings()?;
     if arguments.dry_run || !arguments.yes {
-        let plan = undo::plan(&instance, &surroundings)?;
+        let mut plan = undo::plan(&instance, &surroundings)?;
+        let tomcat = session.tomcat(&instance)?;
+        plan.notes.push(job::page_note(session, tomcat.as_ref())?);
         if arguments.dry_run {
             session
                 .output
@@ -69,11 +80,14 @@ pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
     let tomcat = session.tomcat(&instance)?;
     check_tomcat(tomcat.as_ref())?;
     let state = undo::plan(&instance, &surroundings)?.state;
+    if arguments.detach {
+        return job::detach(session, Verb::Undo, &instance, tomcat.as_ref());
+    }
     let request = Request {
         instance: &instance,
         about: About::undo(&instance, state.at),
         tomcat: tomcat.as_ref(),
-        id: None,
+        id: arguments.job.as_deref(),
     };
     let undone = job::run(session, &request, |control, progress| {
         undo::run(

@@ -1,9 +1,9 @@
-//! Which states before restores are kept, and until when.
+//! Which states before restores are kept, and until when; and what is left of restores that were put back.
 
 use std::fmt::Write as _;
 
 use super::{Check, Examined};
-use crate::command::restore::states::kept_states;
+use crate::command::restore::states::{kept_states, removal};
 
 /// One line a state, the newest first.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
@@ -14,14 +14,19 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
     };
     let keeps_old = examined.configuration.restore.keeps_old();
     let mut checks = Vec::new();
-    for (number, state) in states.iter().enumerate() {
-        let what = if state.is_replaced {
-            "the state before it"
-        } else {
-            "the state that did not come up"
-        };
+    for state in &states {
+        if !state.is_replaced {
+            let found = format!(
+                "the new state of {}, which was put back, could not be removed",
+                state.run
+            );
+            let by_hand = removal(state.database.as_deref(), &state.directories);
+            let remedy = format!("The next backup removes it; by hand: {by_hand}");
+            checks.push(Check::warning("left over", found).remedy(remedy));
+            continue;
+        }
         let mut found = format!(
-            "{} keeps {what} since {}, until {}",
+            "{} keeps the state before it since {}, until {}",
             state.run,
             state.at.format("%Y-%m-%d %H:%M UTC"),
             (state.at + keeps_old).format("%Y-%m-%d"),
@@ -30,7 +35,7 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
             let _ = write!(found, "; database {database}");
         }
         let check = Check::ok(NAME, found);
-        checks.push(if number == 0 && state.is_replaced {
+        checks.push(if checks.iter().all(|check: &Check| check.name != NAME) {
             check.remedy("`obbackup undo` brings it back.")
         } else {
             check

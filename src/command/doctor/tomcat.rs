@@ -1,6 +1,9 @@
 //! Whether a restore in place could stop, start and ask the web application's server.
 
 use super::{Check, Examined};
+use crate::page::Ports;
+
+const PAGE: &str = "status page";
 
 /// Everything that it needs of Tomcat.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
@@ -16,11 +19,16 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
         Err(error) => return vec![Check::failed("tomcat", error)],
     };
     let findings = tomcat.examine().into_iter();
+    let page = Ports::of(tomcat.connectors(), &examined.configuration.restore).found();
     findings
         .map(|finding| match finding.result {
             Ok(found) => Check::ok(finding.name, found),
             Err(error) if finding.is_needed => Check::failed(finding.name, &error),
             Err(error) => Check::failed(finding.name, &error).tolerated(),
         })
+        .chain([match page {
+            Ok(found) => Check::ok(PAGE, found),
+            Err(error) => Check::failed(PAGE, &error).tolerated(),
+        }])
         .collect()
 }

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::super::arrival;
-use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose, Record};
-use super::recovery::{self, AtWork};
+use super::journal::{DatabaseNames, Header, Journal, Purpose, Record};
+use super::recovery::AtWork;
 use super::states::Expiry;
 use super::steps::Steps;
-use super::{Control, Job, RestorePlan, Restored, checks, staging, states};
-use crate::command::OWN_DIRECTORY;
+use super::{Control, Job, RestorePlan, Restored, checks, staging};
 use crate::command::backup::{self, BackupOptions};
 use crate::command::database::Connection;
 use crate::command::surroundings::Surroundings;
@@ -145,14 +144,9 @@ pub(super) fn run(
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let instance = job.instance()?;
-    let at_work = AtWork::begin(instance)?;
-    recovery::recover_held(&at_work, instance, job.surroundings, control, progress)?;
+    let _at_work = AtWork::after_recovery(instance, job.surroundings, control, progress)?;
     // First what can be refused, before anybody waits for a backup.
     let plan = plan_with_room(job, repository, control, progress)?;
-    let connection = match plan.database {
-        Some(_) => Some(job.connection()?),
-        None => None,
-    };
     let may_write = arrival::may_write(repository, instance)?;
     for note in arrival::notes(repository, instance, job.backup)? {
         progress.warn(&note);
@@ -172,40 +166,18 @@ pub(super) fn run(
     let lock = may_write
         .then(|| repository.lock(LeaseMode::Write, &instance.id, "restore"))
         .transpose()?;
-    let purpose = Purpose::Restore {
-        backup: job.backup.id,
-    };
-    let run = plan.run.clone();
-    let header = header(&run, purpose, safety_backup, &plan);
-    let directory = instance.source_path.join(OWN_DIRECTORY).join(&run);
-    staging::make_private(&directory, instance.owner)?;
-    let mut steps = Steps {
-        journal: Journal::begin(&directory, header, instance.owner)?,
-        connection: connection.as_ref(),
-        control,
-        progress,
-    };
+    let mut steps = begin(job, &plan, safety_backup, control, progress)?;
     let mut restored = Restored::new(&plan);
     let ready = stage(job, &plan, &mut restored, progress)
         .and_then(|()| progress.check())
         .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
-        .and_then(|()| match (&connection, control.application) {
-            (Some(connection), None) => refuse_sessions(instance, connection),
-            _ => Ok(()),
-        })
+        .and_then(|()| refuse_sessions(instance, steps.connection.as_ref(), control))
         .and_then(|()| steps.begin());
     if let Err(error) = ready {
-        // Nothing live was touched. What cannot be cleared away is in nobody's way, and the next run tries again.
-        if steps.clear().is_ok() {
-            steps.end(Outcome::Cleared).ok();
-            states::forget_cleared(&directory);
-        }
-        return Err(error);
+        return Err(steps.give_up(error));
     }
     if let Err(error) = steps.forward() {
-        let failed = steps.backward(&error);
-        states::forget_cleared(&directory);
-        return Err(failed);
+        return Err(steps.take_back(&error));
     }
     restored.database = plan.database.map(|database| database.name);
     restored.replaced = Some(replaced(&steps.journal)?);
@@ -245,12 +217,17 @@ fn plan_with_room(
     }
 }
 
-pub(super) fn header(
-    run: &str,
-    purpose: Purpose,
-    safety_backup: Option<BackupId>,
+/// Begins the run of a plan.
+pub(super) fn begin<'a>(
+    job: &Job<'_>,
     plan: &RestorePlan,
-) -> Header {
+    safety_backup: Option<BackupId>,
+    control: Control<'a>,
+    progress: &'a dyn Progress,
+) -> Result<Steps<'a>> {
+    let purpose = Purpose::Restore {
+        backup: job.backup.id,
+    };
     let database = plan.database.as_ref().and_then(|database| {
         let (_, planned) = plan.target.as_ref()?;
         Some(DatabaseNames {
@@ -259,8 +236,10 @@ pub(super) fn header(
             old: planned.database.replacen("_new_", "_old_", 1),
         })
     });
+    let connection = database.as_ref().map(|_| job.connection()).transpose()?;
     let files = plan.files.iter().filter_map(|files| files.stage.clone());
-    Header::new(run, purpose, safety_backup, database, files.collect())
+    let header = Header::new(&plan.run, purpose, safety_backup, database, files.collect());
+    Steps::of_run(job.instance()?, header, connection, control, progress)
 }
 
 /// Where the state before is now.
@@ -319,8 +298,16 @@ pub(super) fn take_safety_backup(
     Ok((taken.summary.id, taken.summary.status))
 }
 
-/// Somebody who works on while the database is replaced would lose what he does.
-pub(super) fn refuse_sessions(instance: &Instance, connection: &Connection) -> Result<()> {
+/// Where nothing is known of the application, nobody may be connected: who works on while the database is replaced
+/// would lose what he does.
+pub(super) fn refuse_sessions(
+    instance: &Instance,
+    connection: Option<&Connection>,
+    control: Control<'_>,
+) -> Result<()> {
+    let (Some(connection), None) = (connection, control.application) else {
+        return Ok(());
+    };
     let mut session = connection.maintenance()?;
     let rows = session
         .client

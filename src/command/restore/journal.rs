@@ -106,6 +106,11 @@ pub struct DatabaseNames {
 pub enum Record {
     /// The first one.
     Begun(Header),
+    /// The application is about to be stopped before anything else changes.
+    Stopping {
+        /// Whether it ran.
+        application_ran: bool,
+    },
     /// The old state is about to be deleted, for want of room: there is no way back but its backup.
     Deleting,
     /// Everything new is complete and verified. From here on live things change.
@@ -168,7 +173,7 @@ pub enum Outcome {
     PutBack {
         /// For people.
         because: String,
-        /// Whether the new state is kept, because the application has run on it.
+        /// Whether something of the new state is still there, because it could not be removed.
         kept: bool,
     },
     /// It was broken off before anything live was touched.

@@ -1,6 +1,7 @@
 //! Restoring a backup: beside what is live, or in its place.
 
 mod checks;
+mod failure;
 mod in_place;
 pub mod journal;
 pub mod recovery;

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use super::journal::{Header, Journal, Outcome, Purpose, Record};
 use super::steps::Steps;
-use super::{Control, Steady, staging, states, without_room};
+use super::{Control, Steady, states, without_room};
 use crate::command::OWN_DIRECTORY;
 use crate::command::database;
 use crate::command::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::instance::Instance;
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::progress::Progress;
 
 const LOCK: &str = "lock";
@@ -48,10 +49,22 @@ impl AtWork {
         })
     }
 
+    /// The same once what was broken off is finished or reversed.
+    pub(super) fn after_recovery(
+        instance: &Instance,
+        surroundings: &Surroundings,
+        control: Control<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let at_work = Self::begin(instance)?;
+        recover_held(&at_work, instance, surroundings, control, progress)?;
+        Ok(at_work)
+    }
+
     fn try_begin(instance: &Instance) -> Result<Option<Self>> {
         use std::os::unix::fs::OpenOptionsExt;
         let own = instance.source_path.join(OWN_DIRECTORY);
-        staging::make_private(&own, instance.owner)?;
+        make_directory(&own, instance.owner, PRIVATE)?;
         let path = own.join(LOCK);
         let context = || format!("cannot take the lock `{}`", path.display());
         let lock = File::options()
@@ -118,7 +131,7 @@ pub fn recover(
     }
 }
 
-pub(super) fn recover_held(
+fn recover_held(
     at_work: &AtWork,
     instance: &Instance,
     surroundings: &Surroundings,
@@ -138,7 +151,7 @@ pub(super) fn recover_held(
     let steady = Steady(progress);
     let mut steps = Steps {
         journal,
-        connection: connection.as_ref(),
+        connection,
         control,
         progress: &steady,
     };
@@ -196,7 +209,8 @@ fn go_on(steps: &mut Steps<'_>) -> std::result::Result<(), Way> {
     }
     if !began {
         return steps
-            .clear()
+            .start_again()
+            .and_then(|()| steps.clear())
             .and_then(|()| steps.end(Outcome::Cleared))
             .map_err(Way::Stays);
     }
@@ -246,8 +260,13 @@ fn message(header: &Header, outcome: &Outcome) -> String {
         Outcome::Done => {
             format!("{what} had been broken off and is finished now: its state is live")
         }
-        Outcome::PutBack { because, .. } => format!(
-            "{what} had been broken off and is reversed now: the state before it is live ({because})"
+        Outcome::PutBack { because, kept } => format!(
+            "{what} had been broken off and is reversed now: the state before it is live ({because}){}",
+            if *kept {
+                "; its new state could not be removed: see `obbackup doctor`"
+            } else {
+                ""
+            }
         ),
         Outcome::Lost { because } => format!("{what} had been broken off and failed: {because}"),
         Outcome::Cleared => format!(

@@ -1,9 +1,9 @@
 //! Where the new files lie until they take the place of the old ones, and the old ones after.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,9 @@ use crate::config::Owner;
 use crate::error::{IoContext, Result};
 use crate::format::manifest::Part;
 use crate::instance::Instance;
+use crate::instance::state::{PRIVATE, keeping_time, make_directory};
 use crate::source::files::Exclusions;
-use crate::target::swap::{Areas, Exchange, Fate};
+use crate::target::swap::{Areas, Exchange, Fate, Way};
 
 /// The areas of one part, and what in the live tree is not to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +27,6 @@ pub struct Stage {
     /// Paths below the root that belong to other parts or to this machine, or are excluded by the configuration.
     foreign: Vec<PathBuf>,
 }
-
-/// For the instance's owner alone: copies of everything lie there.
-const PRIVATE: u32 = 0o700;
-/// The one around them also holds a page for everybody.
-const PASSABLE: u32 = 0o755;
 
 impl Stage {
     /// Areas for `part`, whose live tree is or will be at `root`; `run` names this restore.
@@ -94,7 +90,7 @@ impl Stage {
 
     /// Makes the directory for the areas.
     pub(super) fn make(&self, owner: Owner) -> Result<()> {
-        make_private(self.area(), owner)
+        make_directory(self.area(), owner, PRIVATE)
     }
 
     /// What would change places.
@@ -128,7 +124,8 @@ impl Stage {
         self.areas.prepare(&exchange)?;
         let mut no_copy = |_| Ok(());
         for entry in &exchange.entries {
-            self.areas.advance(entry, None, &mut no_copy)?;
+            self.areas
+                .exchange(entry, Way::Forward, None, &mut no_copy)?;
         }
         remove_all(&self.areas.old)
     }
@@ -146,34 +143,6 @@ impl Stage {
         remove_empty_parents(self.area());
         Ok(())
     }
-}
-
-/// Makes a directory and what is missing above it, for `owner` alone.
-pub(super) fn make_private(directory: &Path, owner: Owner) -> Result<()> {
-    let context = || format!("cannot make `{}`", directory.display());
-    let missing = directory.ancestors().take_while(|path| !path.exists());
-    let mut missing: Vec<_> = missing.collect();
-    missing.reverse();
-    for path in missing {
-        let mode = if path.ends_with(OWN_DIRECTORY) {
-            PASSABLE
-        } else {
-            PRIVATE
-        };
-        let made = keeping_time(path, || DirBuilder::new().mode(mode).create(path));
-        match made {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            other => other.io_context(context)?,
-        }
-        let open = fs::File::open(path).io_context(context)?;
-        owner.take(&open, path)?;
-        if let Some(parent) = path.parent() {
-            fs::File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .io_context(context)?;
-        }
-    }
-    Ok(())
 }
 
 fn remove_all(path: &Path) -> Result<()> {
@@ -217,21 +186,6 @@ fn remove_empty_parents(directory: &Path) {
             return;
         }
     }
-}
-
-/// Makes or removes an entry without a trace in the time of the directory that it is in: that one belongs to
-/// the instance.
-fn keeping_time<T>(entry: &Path, work: impl FnOnce() -> T) -> T {
-    let around = entry.parent();
-    let time = around.and_then(|around| around.metadata().ok()?.modified().ok());
-    let done = work();
-    if let (Some(around), Some(time)) = (around, time) {
-        // Whoever may not set it may restore all the same.
-        fs::File::open(around)
-            .and_then(|open| open.set_modified(time))
-            .ok();
-    }
-    done
 }
 
 /// A directory in which areas may lie, if there is one on the same file system as `root`; else the sources,

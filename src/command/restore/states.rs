@@ -17,6 +17,7 @@ use crate::command::surroundings::Surroundings;
 use crate::error::{ErrorKind, IoContext, Result};
 use crate::format::manifest::{BackupId, BackupType, Part};
 use crate::instance::Instance;
+use crate::postgresql::quote;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::target::database::standing;
@@ -30,10 +31,10 @@ pub struct KeptState {
     pub purpose: Purpose,
     /// Since when.
     pub at: DateTime<Utc>,
-    /// Whether it was live before; else it is a new state that was put back, because the application did
-    /// not come up on it.
+    /// Whether it was live before; else it is what could not be removed of a new state, after the one before was
+    /// put back, and is of no use.
     pub is_replaced: bool,
-    /// Its database.
+    /// Its database; of what is of no use, one that may be there.
     pub database: Option<String>,
     /// Where its files are.
     pub directories: Vec<PathBuf>,
@@ -64,7 +65,8 @@ pub struct Expiry<'a> {
 }
 
 /// Removes every state that was replaced before `limit`, and returns them. Each is backed up once more first:
-/// what was committed between its safety backup and the application's stop is nowhere else.
+/// what was committed between its safety backup and the application's stop is nowhere else. What is of no use goes
+/// at once.
 ///
 /// Not while a restore is at work.
 pub fn expire(expiry: &Expiry<'_>, limit: DateTime<Utc>) -> Result<Vec<KeptState>> {
@@ -75,7 +77,7 @@ pub fn expire(expiry: &Expiry<'_>, limit: DateTime<Utc>) -> Result<Vec<KeptState
     let _at_work = AtWork::begin(expiry.instance)?;
     expiry.finish_removals(&own)?;
     let mut states = kept_states(&expiry.instance.source_path)?;
-    states.retain(|state| state.at < limit);
+    states.retain(|state| state.at < limit || !state.is_replaced);
     for state in states.iter().rev() {
         expiry.remove(&own.join(&state.run))?;
     }
@@ -103,10 +105,12 @@ impl Expiry<'_> {
         }
     }
 
-    /// Removes the state that has been kept longest, if there is one.
+    /// Removes what is of no use, else the state that has been kept longest, if there is one.
     pub(super) fn remove_oldest(&self) -> Result<Option<KeptState>> {
         let own = self.instance.source_path.join(OWN_DIRECTORY);
-        let oldest = kept_states(&self.instance.source_path)?.pop();
+        let mut states = kept_states(&self.instance.source_path)?;
+        states.sort_by_key(|state| std::cmp::Reverse((state.is_replaced, state.at)));
+        let oldest = states.pop();
         if let Some(state) = &oldest {
             self.remove(&own.join(&state.run))?;
         }
@@ -150,7 +154,7 @@ impl Expiry<'_> {
             .records()
             .iter()
             .any(|record| matches!(record, Record::Saved { .. }));
-        let Some(state) = kept_by(journal)?.filter(|_| !is_saved) else {
+        let Some(state) = kept_by(journal)?.filter(|state| state.is_replaced && !is_saved) else {
             return Ok(());
         };
         let header = journal.header()?;
@@ -199,11 +203,7 @@ fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
     let header = journal.header()?;
     let (is_replaced, at) = match journal.outcome() {
         Some((Outcome::Done, at)) => (true, at),
-        Some((Outcome::PutBack { kept: true, .. }, at))
-            if matches!(header.purpose, Purpose::Restore { .. }) =>
-        {
-            (false, at)
-        }
+        Some((Outcome::PutBack { kept: true, .. }, at)) => (false, at),
         _ => return Ok(None),
     };
     let had_database = journal.records().iter().any(|record| {
@@ -240,6 +240,20 @@ fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
             .collect(),
         safety_backup: header.safety_backup,
     }))
+}
+
+/// What to type to remove a new state that is of no use. The database may be gone already.
+pub fn removal<'a>(
+    database: Option<&str>,
+    directories: impl IntoIterator<Item = &'a PathBuf>,
+) -> String {
+    let database = database.map(|name| format!("DROP DATABASE IF EXISTS {};", quote::name(name)));
+    let directories = directories
+        .into_iter()
+        .filter(|directory| directory.exists())
+        .map(|directory| format!("rm -r '{}'", directory.display()));
+    let commands: Vec<_> = database.into_iter().chain(directories).collect();
+    commands.join(" ")
 }
 
 /// Takes the journal of a run away that has left nothing to go back to.

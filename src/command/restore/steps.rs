@@ -11,24 +11,27 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::journal::{Journal, Outcome, Purpose, Record};
+use super::failure::{PutBack, left_over, not_started, stuck};
+use super::journal::{Header, Journal, Outcome, Purpose, Record};
 use super::staging::{self, Stage};
 use super::{Control, Steady, states};
+use crate::command::OWN_DIRECTORY;
 use crate::command::database::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Part;
 use crate::instance::Instance;
+use crate::instance::state::{PRIVATE, make_directory};
 use crate::postgresql::Session;
 use crate::progress::Progress;
 use crate::target::database::{carry_over, standing};
-use crate::target::swap::{Entry, Leg};
+use crate::target::swap::{Entry, Leg, Way};
 use crate::tomcat::Application;
 
 /// A swap at work.
 pub(super) struct Steps<'a> {
     pub(super) journal: Journal,
     /// Where the databases are, unless they are left out.
-    pub(super) connection: Option<&'a Connection>,
+    pub(super) connection: Option<Connection>,
     pub(super) control: Control<'a>,
     pub(super) progress: &'a dyn Progress,
 }
@@ -47,7 +50,65 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A database by its number, for the errors of what happens to it.
 type Number = Option<u32>;
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// Of a run that begins: from here on its journal tells of it.
+    pub(super) fn of_run(
+        instance: &Instance,
+        header: Header,
+        connection: Option<Connection>,
+        control: Control<'a>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let directory = instance.source_path.join(OWN_DIRECTORY).join(&header.run);
+        make_directory(&directory, instance.owner, PRIVATE)?;
+        Ok(Self {
+            journal: Journal::begin(&directory, header, instance.owner)?,
+            connection,
+            control,
+            progress,
+        })
+    }
+
+    /// Ends a run that has changed nothing live, because of `error`, which comes back.
+    pub(super) fn give_up(mut self, error: Error) -> Error {
+        let error = match self.start_again() {
+            Ok(()) => error,
+            Err(second) => not_started(&error, &second),
+        };
+        if let Err(why) = self.clear() {
+            let later = "The next command of obbackup removes it";
+            return left_over(&error, &why, &self.journal, later);
+        }
+        // Where this cannot be written, the next run finds nothing left to clear.
+        self.end(Outcome::Cleared).ok();
+        states::forget_cleared(self.journal.directory());
+        error
+    }
+
+    /// Puts everything back because of `error`, and forgets the run where it keeps nothing.
+    pub(super) fn take_back(self, error: &Error) -> Error {
+        let directory = self.journal.directory().to_owned();
+        let failed = self.backward(error);
+        states::forget_cleared(&directory);
+        failed
+    }
+
+    /// Stops the application before anything else changes; [`Self::start_again`] takes that back.
+    pub(super) fn stop_first(&mut self) -> Result<()> {
+        let application_ran = self.application_runs()?;
+        self.record(Record::Stopping { application_ran })?;
+        self.stop()
+    }
+
+    /// Starts what was stopped first.
+    pub(super) fn start_again(&self) -> Result<()> {
+        let application_ran = true;
+        if self.journal.has(&Record::Stopping { application_ran }) {
+            self.start()?;
+        }
+        Ok(())
+    }
+
     /// Writes down how things are just before they change.
     pub(super) fn begin(&mut self) -> Result<()> {
         let mut record = Record::Swapping {
@@ -117,7 +178,7 @@ impl Steps<'_> {
         for (stage, exchange) in stages.iter().zip(&exchanges) {
             self.effect("prepare", |_| stage.areas.prepare(exchange))?;
             for entry in &exchange.entries {
-                self.move_entry(stage, entry, true)?;
+                self.move_entry(stage, entry, Way::Forward)?;
             }
             self.effect("dress", |_| stage.areas.dress(exchange))?;
         }
@@ -132,9 +193,9 @@ impl Steps<'_> {
         }
         let header = self.journal.header()?.clone();
         for stage in &header.files {
-            self.effect("tidy", |_| match header.purpose {
+            self.effect("tidy", |steps| match header.purpose {
                 // What is left there is in the backup, and has no place here.
-                Purpose::Restore { .. } => stage.remove_staged(),
+                Purpose::Restore { .. } => steps.remove_staged(stage),
                 // The only copy of it, should there be anything.
                 Purpose::Undo { .. } => {
                     staging::remove_empty(&stage.areas.staged);
@@ -171,8 +232,6 @@ impl Steps<'_> {
     /// Puts everything back and says how that went: an error of kind `RolledBack` where all is as it was,
     /// of `ActionNeeded` where it is not.
     pub(super) fn backward(self, error: &Error) -> Error {
-        let hint = error.hint_text().map(|hint| format!("{hint} "));
-        let hint = hint.unwrap_or_default();
         // Whoever asked to stop wants things put back, not left half-way.
         let steady = Steady(self.progress);
         let mut back = Steps {
@@ -181,33 +240,14 @@ impl Steps<'_> {
             control: self.control,
             progress: &steady,
         };
-        let put_back = back.put_back(&error.message());
-        match put_back {
-            Ok(None) => error
-                .duplicate()
-                .context("the restore failed; everything is as it was before")
-                .with_kind(ErrorKind::RolledBack)
-                .hint(format!("{hint}Nothing was lost; the restore can be run again.")),
-            Ok(Some(application)) => error
-                .duplicate()
-                .context(format!(
-                    "the restore failed; database and files are as they were before, but the application \
-                     does not run as it did ({application})"
-                ))
-                .with_kind(ErrorKind::ActionNeeded)
-                .hint(format!(
-                    "{}Start it by hand, and see its log. Nothing was lost.",
-                    application
-                        .hint_text()
-                        .map(|hint| format!("{hint} "))
-                        .unwrap_or_default()
-                )),
+        match back.put_back(&error.message()) {
+            Ok(put_back) => put_back.report(error, &back.journal),
             Err(second) => stuck(error, &second, &back.describe()),
         }
     }
 
-    /// The state before is live again. `Some` error where only the application does not come up.
-    fn put_back(&mut self, because: &str) -> Result<Option<Error>> {
+    /// The state before is live again.
+    fn put_back(&mut self, because: &str) -> Result<PutBack> {
         if self.journal.reversing().is_none() {
             // Where this cannot be written, what follows is right all the same: after a crash the next run
             // would go forward again from there.
@@ -216,8 +256,8 @@ impl Steps<'_> {
         }
         let before = self.before()?;
         let names = self.journal.header()?.database.clone();
-        let started = self.journal.has(&Record::Starting);
-        if started || self.has_begun()? {
+        // Where everything is back already, only tidying was broken off, and people may be at work again.
+        if self.has_begun()? {
             self.stop()?;
         }
         self.progress.stage("putting back", None);
@@ -230,7 +270,7 @@ impl Steps<'_> {
         let exchanges = self.journal.exchanges().to_vec();
         for (stage, exchange) in stages.iter().zip(&exchanges).rev() {
             for entry in exchange.entries.iter().rev() {
-                self.move_entry(stage, entry, false)?;
+                self.move_entry(stage, entry, Way::Back)?;
             }
             self.effect("undress", |_| stage.areas.undress(exchange))?;
         }
@@ -241,40 +281,54 @@ impl Steps<'_> {
         if before.live_is_open {
             self.open(before.live_database)?;
         }
-        let came_up = if before.application_ran {
+        let application = if before.application_ran {
             self.start().and_then(|()| self.probe())
         } else {
             Ok(())
         };
-        let undoes = matches!(self.journal.header()?.purpose, Purpose::Undo { .. });
-        if undoes {
+        // Of an undo that is an old state, which stays; else it is the backup's, which nobody needs.
+        let cleared = if matches!(self.journal.header()?.purpose, Purpose::Undo { .. }) {
             self.open(before.new_database)?;
-        }
-        if !undoes && !started {
-            self.clear()?;
-        }
+            Ok(())
+        } else {
+            self.clear()
+        };
         self.end(Outcome::PutBack {
             because: self.journal.reversing().unwrap_or(because).to_owned(),
-            kept: started,
+            kept: cleared.is_err(),
         })?;
-        Ok(came_up.err())
+        Ok(PutBack {
+            application,
+            cleared,
+        })
     }
 
-    /// Takes away what was staged; nothing live has been touched, or all of it is back.
+    /// Takes away what was staged, as much as can be; nothing live has been touched, or all of it is back.
     pub(super) fn clear(&mut self) -> Result<()> {
         let header = self.journal.header()?.clone();
         if matches!(header.purpose, Purpose::Undo { .. }) {
             return Ok(());
         }
-        if let Some(names) = &header.database {
-            self.effect("drop", |steps| {
+        let dropped = match &header.database {
+            Some(names) => self.effect("drop", |steps| {
                 steps.ask(|session| standing::drop(session, &names.new))
-            })?;
+            }),
+            None => Ok(()),
+        };
+        let stages = header.files.iter();
+        stages.fold(dropped, |trouble, stage| {
+            let removed = self.effect("remove staged", |steps| steps.remove_staged(stage));
+            trouble.and(removed)
+        })
+    }
+
+    /// Of a state that is not kept, what was not deleted before goes too.
+    fn remove_staged(&self, stage: &Stage) -> Result<()> {
+        if self.journal.has(&Record::Deleting) {
+            stage.remove()
+        } else {
+            stage.remove_staged()
         }
-        for stage in &header.files {
-            self.effect("remove staged", |_| stage.remove_staged())?;
-        }
-        Ok(())
     }
 
     /// The last record.
@@ -357,7 +411,7 @@ impl Steps<'_> {
         self.record(Record::Surveyed { exchanges })
     }
 
-    fn move_entry(&mut self, stage: &Stage, entry: &Entry, forward: bool) -> Result<()> {
+    fn move_entry(&mut self, stage: &Stage, entry: &Entry, way: Way) -> Result<()> {
         let copied = self.journal.copied(stage.part, &entry.path);
         let (what, tripwire) = (entry.path.to_string(), self.control.tripwire);
         let journal = &mut self.journal;
@@ -368,20 +422,14 @@ impl Steps<'_> {
                 leg,
             })
         };
-        let mut go = || {
-            if forward {
-                stage.areas.advance(entry, copied, &mut before_copy)
-            } else {
-                stage.areas.retreat(entry, copied, &mut before_copy)
-            }
-        };
+        let mut go = || stage.areas.exchange(entry, way, copied, &mut before_copy);
         match tripwire {
             Some(tripwire) => tripwire.around(&what, go),
             None => go(),
         }
     }
 
-    pub(super) fn stop(&self) -> Result<()> {
+    fn stop(&self) -> Result<()> {
         match self.control.application {
             Some(application) if application.is_running()? => {
                 self.effect("stop", |steps| application.stop(steps.progress))
@@ -390,7 +438,7 @@ impl Steps<'_> {
         }
     }
 
-    pub(super) fn start(&self) -> Result<()> {
+    fn start(&self) -> Result<()> {
         match self.control.application {
             Some(application) if !application.is_running()? => {
                 self.effect("start", |steps| application.start(steps.progress))
@@ -428,6 +476,7 @@ impl Steps<'_> {
 
     fn session(&self) -> Result<Session> {
         self.connection
+            .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::Failure, "no database is part of this"))?
             .administrator()
     }
@@ -546,20 +595,4 @@ fn show(path: &Path) -> String {
 fn absent(what: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("database {what} is gone"))
         .hint("Somebody dropped it meanwhile: see the server's log.")
-}
-
-/// Neither forward nor back.
-fn stuck(error: &Error, second: &Error, where_things_are: &str) -> Error {
-    let mut text = format!("{error}; and putting everything back failed too: {second}");
-    if !where_things_are.is_empty() {
-        text = format!("{text}. Now: {where_things_are}");
-    }
-    Error::new(ErrorKind::ActionNeeded, format!("the restore failed: {text}")).hint(format!(
-        "{}Nothing was deleted. Correct the cause, then run `obbackup doctor`: any command of obbackup goes on \
-         putting back from here.",
-        second
-            .hint_text()
-            .map(|hint| format!("{hint} "))
-            .unwrap_or_default()
-    ))
 }

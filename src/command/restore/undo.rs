@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::Control;
 use super::in_place::{self, Replaced};
-use super::journal::{DatabaseNames, Header, Journal, Outcome, Purpose};
-use super::recovery::{self, AtWork};
+use super::journal::{DatabaseNames, Header, Journal, Purpose};
+use super::recovery::AtWork;
 use super::states::{self, KeptState};
 use super::steps::Steps;
-use super::{Control, staging};
 use crate::command::OWN_DIRECTORY;
 use crate::command::database::{self, Connection};
 use crate::command::surroundings::Surroundings;
@@ -116,8 +116,7 @@ pub fn run(
     control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Undone> {
-    let at_work = AtWork::begin(instance)?;
-    recovery::recover_held(&at_work, instance, surroundings, control, progress)?;
+    let _at_work = AtWork::after_recovery(instance, surroundings, control, progress)?;
     progress.stage("planning", None);
     let (state, journal) = last(instance)?;
     let of = journal.header()?.clone();
@@ -129,11 +128,7 @@ pub fn run(
         }
         None => None,
     };
-    let idle = || match (&connection, control.application) {
-        (Some(connection), None) => in_place::refuse_sessions(instance, connection),
-        _ => Ok(()),
-    };
-    idle()?;
+    in_place::refuse_sessions(instance, connection.as_ref(), control)?;
     let mut safety_backup = None;
     if let Some(repository) = repository {
         let label = format!("before the undo of {}", of.run);
@@ -157,32 +152,21 @@ pub fn run(
         }),
         files.collect(),
     );
-    let directory = instance.source_path.join(OWN_DIRECTORY).join(&run);
-    staging::make_private(&directory, instance.owner)?;
-    let mut steps = Steps {
-        journal: Journal::begin(&directory, header, instance.owner)?,
-        connection: connection.as_ref(),
-        control,
-        progress,
-    };
+    let mut steps = Steps::of_run(instance, header, connection, control, progress)?;
     let ready = progress
         .check()
         .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
-        .and_then(|()| idle())
+        .and_then(|()| in_place::refuse_sessions(instance, steps.connection.as_ref(), control))
         .and_then(|()| {
             let mut stages = steps.journal.header()?.files.iter();
             stages.try_for_each(|stage| stage.make(instance.owner))
         })
         .and_then(|()| steps.begin());
     if let Err(error) = ready {
-        steps.end(Outcome::Cleared).ok();
-        states::forget_cleared(&directory);
-        return Err(error);
+        return Err(steps.give_up(error));
     }
     if let Err(error) = steps.forward() {
-        let failed = steps.backward(&error);
-        states::forget_cleared(&directory);
-        return Err(failed);
+        return Err(steps.take_back(&error));
     }
     Ok(Undone {
         undone: of.run,

@@ -4,19 +4,18 @@
 //! back, so it must be complete, and every byte of it is read and proven before anything is deleted. Only who
 //! has nothing to go back to, after an earlier attempt for one, does without.
 
+use super::failure::{hint_before, left_over};
 use super::in_place::{self, Replaced};
-use super::journal::{Journal, Outcome, Purpose, Record};
-use super::recovery::{self, AtWork};
+use super::journal::{Outcome, Record};
+use super::recovery::AtWork;
 use super::steps::Steps;
-use super::{Control, Job, Restored, checks, staging, states};
-use crate::command::OWN_DIRECTORY;
+use super::{Control, Job, Restored, checks, states};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupId, Status};
 use crate::format::record::LeaseMode;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::verify::VerifyOptions;
-use crate::tomcat::Application;
 
 pub(super) fn run(
     job: &Job<'_>,
@@ -26,52 +25,25 @@ pub(super) fn run(
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let instance = job.instance()?;
-    let at_work = AtWork::begin(instance)?;
-    recovery::recover_held(&at_work, instance, job.surroundings, control, progress)?;
+    let _at_work = AtWork::after_recovery(instance, job.surroundings, control, progress)?;
     let mut plan = job.plan()?;
     checks::look(job, control, &mut plan)?;
     checks::refuse(&plan)?;
-    let connection = match plan.database {
-        Some(_) => Some(job.connection()?),
-        None => None,
-    };
     let safety_backup = if safety_backup {
         Some(prove_way_back(job, repository, progress)?)
     } else {
         None
     };
     let lock = repository.lock(LeaseMode::Write, &instance.id, "restore")?;
-    let purpose = Purpose::Restore {
-        backup: job.backup.id,
-    };
-    let header = in_place::header(&plan.run, purpose, safety_backup, &plan);
-    let directory = instance.source_path.join(OWN_DIRECTORY).join(&plan.run);
-    staging::make_private(&directory, instance.owner)?;
-    let mut steps = Steps {
-        journal: Journal::begin(&directory, header, instance.owner)?,
-        connection: connection.as_ref(),
-        control,
-        progress,
-    };
-    let ran = control
-        .application
-        .map_or(Ok(false), Application::is_running);
+    let mut steps = in_place::begin(job, &plan, safety_backup, control, progress)?;
     let ready = progress
         .check()
         .and_then(|()| lock.check())
-        .and_then(|()| match (&connection, control.application) {
-            (Some(connection), None) => in_place::refuse_sessions(instance, connection),
-            _ => Ok(()),
-        })
-        .and_then(|()| steps.stop())
+        .and_then(|()| in_place::refuse_sessions(instance, steps.connection.as_ref(), control))
+        .and_then(|()| steps.stop_first())
         .and_then(|()| steps.record(Record::Deleting));
     if let Err(error) = ready {
-        if ran.unwrap_or(false) {
-            steps.start().ok();
-        }
-        steps.end(Outcome::Cleared).ok();
-        states::forget(&directory).ok();
-        return Err(error);
+        return Err(steps.give_up(error));
     }
     let mut restored = Restored::new(&plan);
     let done = steps
@@ -83,7 +55,7 @@ pub(super) fn run(
         return Err(lost(steps, &error));
     }
     let run = plan.run.clone();
-    states::forget_cleared(&directory);
+    states::forget_cleared(steps.journal.directory());
     restored.database = plan.database.map(|database| database.name);
     restored.replaced = Some(Replaced {
         run,
@@ -141,16 +113,13 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
     } else {
         "the restore failed after the old state had been deleted"
     };
-    if !came_up {
-        steps.clear().ok();
-    }
+    let cleared = steps.clear();
     // Nothing can be put back from here, so nothing is left for the next run to do.
     let because = error.message();
     if steps.end(Outcome::Lost { because }).is_ok() {
         states::forget_cleared(steps.journal.directory());
     }
-    let hint = error.hint_text().map(|hint| format!("{hint} "));
-    error
+    let lost = error
         .duplicate()
         .context(match &way_back {
             Some(id) => format!("{text}; the state before is in backup {id}"),
@@ -159,7 +128,11 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
         .with_kind(ErrorKind::ActionNeeded)
         .hint(format!(
             "{}Correct the cause, then: obbackup restore {} --in-place --no-safety-backup",
-            hint.unwrap_or_default(),
+            hint_before(error),
             way_back.as_deref().unwrap_or("ID")
-        ))
+        ));
+    match cleared {
+        Ok(()) => lost,
+        Err(why) => left_over(&lost, &why, &steps.journal, "Nothing removes it by itself"),
+    }
 }

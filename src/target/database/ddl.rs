@@ -23,10 +23,11 @@ impl Definitions {
             let lines: Vec<_> = only.iter().map(|id| format!("{id};\n")).collect();
             lines.concat()
         });
+        let directory = &target.options.work_directory;
         Ok(Self {
-            archive: private_file(target, &plan.archive)?,
+            archive: PrivateFile::write(&plan.archive, directory)?,
             list: list
-                .map(|list| private_file(target, list.as_bytes()))
+                .map(|list| PrivateFile::write(list.as_bytes(), directory))
                 .transpose()?,
         })
     }
@@ -102,10 +103,6 @@ fn server_options(target: &DatabaseTarget) -> String {
          -c default_transaction_read_only=off",
         target.options.index_memory_bytes / 1024
     )
-}
-
-fn private_file(target: &DatabaseTarget, bytes: &[u8]) -> Result<PrivateFile> {
-    PrivateFile::write(bytes, &target.options.work_directory)
 }
 
 #[cfg(test)]

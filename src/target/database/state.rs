@@ -108,6 +108,26 @@ pub fn carry_over(session: &mut Session, from: &str, to: &str) -> Result<()> {
         );
         session.run(what, &sql)?;
     }
+    let object = format!("DATABASE {}", name(to));
+    let granted = present.grants.iter().flatten();
+    let mut grantees: Vec<_> = granted.filter_map(|it| it.grantee.as_ref()).collect();
+    grantees.dedup();
+    for role in grantees {
+        // What such a role has passed on goes with it.
+        let sql = format!("REVOKE ALL ON {object} FROM {} CASCADE", name(role));
+        session.run(what, &sql)?;
+    }
+    if state.grants.is_none() && present.grants.is_some() {
+        // What the server grants by itself.
+        let sql = format!(
+            "GRANT ALL ON {object} TO {}; GRANT CONNECT, TEMPORARY ON {object} TO PUBLIC",
+            name(&present.owner)
+        );
+        session.run(what, &sql)?;
+    }
+    if present.is_template && !state.is_template {
+        session.run(what, &format!("ALTER {object} IS_TEMPLATE false"))?;
+    }
     apply_state(session, to, &present.owner, &state, as_system)
 }
 

@@ -74,14 +74,18 @@ fn no_copy(_: Leg) -> Result<()> {
 fn forward(areas: &Areas, exchange: &Exchange) {
     areas.prepare(exchange).unwrap();
     for entry in &exchange.entries {
-        areas.advance(entry, None, &mut no_copy).unwrap();
+        areas
+            .exchange(entry, Way::Forward, None, &mut no_copy)
+            .unwrap();
     }
     areas.dress(exchange).unwrap();
 }
 
 fn backward(areas: &Areas, exchange: &Exchange) {
     for entry in exchange.entries.iter().rev() {
-        areas.retreat(entry, None, &mut no_copy).unwrap();
+        areas
+            .exchange(entry, Way::Back, None, &mut no_copy)
+            .unwrap();
     }
     areas.undress(exchange).unwrap();
 }
@@ -196,7 +200,9 @@ fn from_the_middle_of_a_copy_it_goes_on_and_back() {
         relocate::copy(from, to).unwrap();
         fs::remove_file(from.join("A.java")).unwrap();
         if goes_on {
-            areas.advance(entry, Some(leg), &mut no_copy).unwrap();
+            areas
+                .exchange(entry, Way::Forward, Some(leg), &mut no_copy)
+                .unwrap();
             assert_eq!(
                 fs::read_to_string(places.live.join("A.java")).unwrap(),
                 "new"
@@ -208,7 +214,7 @@ fn from_the_middle_of_a_copy_it_goes_on_and_back() {
             assert!(!exists(&places.staged));
         }
         areas
-            .retreat(entry, (!goes_on).then_some(leg), &mut no_copy)
+            .exchange(entry, Way::Back, (!goes_on).then_some(leg), &mut no_copy)
             .unwrap();
         areas.undress(&exchange).unwrap();
         assert_eq!(files(&areas.root), before, "{leg:?} {goes_on}");
@@ -227,7 +233,9 @@ fn nothing_is_moved_over_what_has_appeared_meanwhile() {
         .iter()
         .find(|entry| entry.path.as_bytes() == b"lost")
         .unwrap();
-    let error = areas.advance(entry, None, &mut no_copy).unwrap_err();
+    let error = areas
+        .exchange(entry, Way::Forward, None, &mut no_copy)
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error:?}");
     assert_eq!(
         fs::read_to_string(areas.root.join("lost")).unwrap(),

@@ -1,0 +1,97 @@
+//! What is said of a restore that failed: how everything is, and what to type where somebody has to.
+
+use super::journal::Journal;
+use super::states;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The state before is live again.
+pub(super) struct PutBack {
+    /// Why the application does not run as it did.
+    pub(super) application: Result<()>,
+    /// Why something of the new state is still there.
+    pub(super) cleared: Result<()>,
+}
+
+impl PutBack {
+    /// An error of kind `RolledBack` where all is as it was, of `ActionNeeded` where the application is not.
+    pub(super) fn report(self, error: &Error, journal: &Journal) -> Error {
+        let (what, kind, hint) = match &self.application {
+            Ok(()) => (
+                "everything is as it was before".to_owned(),
+                ErrorKind::RolledBack,
+                "Nothing was lost; the restore can be run again.".to_owned(),
+            ),
+            Err(application) => (
+                format!(
+                    "database and files are as they were before, but the application does not run as it did \
+                     ({application})"
+                ),
+                ErrorKind::ActionNeeded,
+                format!(
+                    "{}Start it by hand, and see its log. Nothing was lost.",
+                    hint_before(application)
+                ),
+            ),
+        };
+        let failed = error
+            .duplicate()
+            .context(format!("the restore failed; {what}"))
+            .with_kind(kind)
+            .hint(format!("{}{hint}", hint_before(error)));
+        match self.cleared {
+            Ok(()) => failed,
+            Err(why) => left_over(&failed, &why, journal, "The next backup removes it"),
+        }
+    }
+}
+
+/// The same error where, besides, something of the new state is still there.
+pub(super) fn left_over(error: &Error, why: &Error, journal: &Journal, later: &str) -> Error {
+    let by_hand = journal.header().map(|header| {
+        let database = header.database.as_ref().map(|names| names.new.as_str());
+        let staged = header.files.iter().map(|stage| &stage.areas.staged);
+        states::removal(database, staged)
+    });
+    Error::new(
+        error.kind(),
+        format!("{error}; and the new state, which nobody needs, could not be removed: {why}"),
+    )
+    .hint(format!(
+        "{}{later}; by hand: {}",
+        hint_before(error),
+        by_hand.unwrap_or_default()
+    ))
+}
+
+/// The same error where, besides, the application could not be started again.
+pub(super) fn not_started(error: &Error, second: &Error) -> Error {
+    Error::new(
+        error.kind(),
+        format!("{error}; and the application could not be started again: {second}"),
+    )
+    .hint(format!(
+        "{}Start it by hand, and see its log. Nothing was changed.",
+        hint_before(error)
+    ))
+}
+
+/// An error's hint, to stand before another one.
+pub(super) fn hint_before(error: &Error) -> String {
+    error
+        .hint_text()
+        .map(|hint| format!("{hint} "))
+        .unwrap_or_default()
+}
+
+/// Neither forward nor back.
+pub(super) fn stuck(error: &Error, second: &Error, where_things_are: &str) -> Error {
+    let mut text = format!("{error}; and putting everything back failed too: {second}");
+    if !where_things_are.is_empty() {
+        text = format!("{text}. Now: {where_things_are}");
+    }
+    Error::new(ErrorKind::ActionNeeded, format!("the restore failed: {text}")).hint(format!(
+        "{}Nothing was deleted. Correct the cause, then run `obbackup doctor`: any command of obbackup goes on \
+         putting back from here.",
+        hint_before(second)
+    ))
+}

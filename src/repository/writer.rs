@@ -19,7 +19,7 @@ use crate::format::index::{Index, PackContent};
 use crate::format::pack::PackBuilder;
 use crate::format::path;
 use crate::format::record::Chunkers;
-use crate::storage::{Object, Storage};
+use crate::storage::Storage;
 
 /// A pack is closed when it has this many bytes; with one chunk more it stays below 32 MiB.
 const PACK_BYTES: u64 = 16 << 20;
@@ -27,7 +27,7 @@ const PACK_BYTES: u64 = 16 << 20;
 const UPLOADS: usize = 2;
 /// The same where each request costs a round trip: enough to fill a line, few enough for the memory.
 const REMOTE_UPLOADS: usize = 4;
-/// How often the second look is taken until no list goes meanwhile.
+/// How often the second look is taken until all that it shows can be relied on.
 const LOOKS: u32 = 5;
 /// After so many packs their index is written, so that an interrupted backup's work is found by the next.
 const PACKS_PER_INDEX: usize = 32;
@@ -322,48 +322,43 @@ impl Writer {
 
     /// Stores again what was condemned while this run relied on it; `super::condemned` says why.
     fn look_again(&self) -> Result<()> {
-        let (condemned, listed) = self.condemned_and_present()?;
-        let present: HashMap<Digest256, u64> = listed
-            .iter()
-            .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
-            .collect();
         let relied = self.known.packs().iter().zip(&self.relied);
-        let relied = relied
+        let mut needed: Vec<Digest256> = relied
             .filter(|(_, relied)| relied.load(Ordering::Relaxed))
-            .map(|((id, _), _)| *id);
-        let own = lock(&self.shared.outcome).own.clone();
-        let mut doomed = Vec::new();
-        for id in relied.chain(own) {
-            let Some(bytes) = present.get(&id) else {
-                return Err(Error::new(
-                    ErrorKind::Transient,
-                    format!("pack {id} was deleted while this backup relied on it"),
-                )
-                .hint("Run the backup again."));
-            };
-            if condemned.contains(&id) {
-                doomed.push((id, *bytes));
-            }
-        }
-        self.store_again(&doomed)
-    }
-
-    /// The lists, and the packs: one that was deleted is on a list still, or is absent.
-    fn condemned_and_present(&self) -> Result<(Condemned, Vec<Object>)> {
+            .map(|((id, _), _)| *id)
+            .collect();
+        needed.extend(&lock(&self.shared.outcome).own);
+        let mut absent = None;
         for _ in 0..LOOKS {
+            // The lists and the packs: one that was deleted is on a list still, or is absent.
             let seen = self.repository.glance(Rooms::WithPacks)?;
             let lists = seen.room(path::CONDEMNED)?;
             let (condemned, all_there) = seen.condemned_among(&lists, &self.condemned)?;
-            // One that went between the listing and its reading may have taken packs along that the listing shows.
-            if all_there {
-                return Ok((condemned, seen.room(path::PACKS)?));
+            // A list that went between the listing and its reading may have taken packs along that the listing shows.
+            if !all_there {
+                continue;
             }
+            let listed = seen.room(path::PACKS)?;
+            let present: HashMap<Digest256, u64> = listed
+                .iter()
+                .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
+                .collect();
+            // What is gone stays away; what a bit that flipped on the way has hidden does not.
+            absent = needed.iter().find(|id| !present.contains_key(*id));
+            if absent.is_some() {
+                continue;
+            }
+            let doomed = needed.iter().filter(|id| condemned.contains(id));
+            let doomed: Vec<_> = doomed
+                .filter_map(|id| Some((*id, *present.get(id)?)))
+                .collect();
+            return self.store_again(&doomed);
         }
-        Err(Error::new(
-            ErrorKind::Transient,
-            "packs are being deleted while this backup is finished",
-        )
-        .hint("Run the backup again."))
+        let what = absent.map_or_else(
+            || "packs are being deleted while this backup is finished".to_owned(),
+            |id| format!("pack {id} was deleted while this backup relied on it"),
+        );
+        Err(Error::new(ErrorKind::Transient, what).hint("Run the backup again."))
     }
 
     fn store_again(&self, doomed: &[(Digest256, u64)]) -> Result<()> {

@@ -295,23 +295,12 @@ impl Job<'_> {
         let Begun { lock, seen } = self.begun;
         progress.stage("preparing", None);
         let roots = roots(instance, seen, options)?;
-        // Neither the server of the database nor the repository need wait for the other.
-        let (connection, known) = std::thread::scope(|scope| {
-            let known = scope.spawn(|| Known::gather(seen, instance));
-            let connection = wants(options, Part::Database)
-                .then(|| database::connect(instance, self.surroundings))
-                .transpose();
-            let known = known.join().unwrap_or_else(|panic| resume_unwind(panic));
-            (connection, known)
-        });
-        let connection = connection?;
+        let (connection, known) = self.prepare()?;
         let Known {
             parent,
             reader,
             writer,
-        } = known?;
-        self.check_room(connection.as_ref())?;
-        seen.storage().hold_reserve()?;
+        } = known;
         let sink = Throttled::new(&writer, self.surroundings.throttle, progress);
         let mut identity = instance.identity();
         let mut capture = Capture {
@@ -402,6 +391,24 @@ impl Job<'_> {
 }
 
 impl Job<'_> {
+    /// What is needed before the first byte is read. Neither the server of the database nor the repository need wait
+    /// for the other.
+    fn prepare(&self) -> Result<(Option<Connection>, Known)> {
+        let instance = self.instance;
+        let (connection, known) = std::thread::scope(|scope| {
+            let known = scope.spawn(|| Known::gather(&self.begun.seen, instance));
+            let connection = wants(self.options, Part::Database)
+                .then(|| database::connect(instance, self.surroundings))
+                .transpose();
+            let known = known.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (connection, known)
+        });
+        let (connection, known) = (connection?, known?);
+        self.check_room(connection.as_ref())?;
+        self.begun.seen.storage().hold_reserve()?;
+        Ok((connection, known))
+    }
+
     /// Before anything is written: a device that fills up half-way helps nobody.
     fn check_room(&self, connection: Option<&Connection>) -> Result<()> {
         let seen = &self.begun.seen;

@@ -199,19 +199,18 @@ impl Storage for Cached {
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         let listed = self.storage.list(prefix)?;
-        let room = ROOMS.into_iter().find(|room| *room == prefix);
-        room.into_iter()
-            .for_each(|room| self.forget_absent(room, &listed));
+        if ROOMS.contains(&prefix) {
+            self.forget_absent(prefix, &listed);
+        }
         Ok(listed)
     }
 
     fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
         let listed = self.storage.list_between(after, before)?;
         let whole = |room: &&str| *after < **room && *path::end(room) <= *before;
-        ROOMS
-            .into_iter()
-            .filter(whole)
-            .for_each(|room| self.forget_absent(room, &listed));
+        for room in ROOMS.into_iter().filter(whole) {
+            self.forget_absent(room, &listed);
+        }
         Ok(listed)
     }
 

@@ -46,9 +46,8 @@ impl S3Server {
     pub fn start(kind: Kind) -> Result<Self, String> {
         let program = kind.program();
         if !program.exists() {
-            let what = if kind == Kind::Minio { " minio" } else { "" };
             return Err(format!(
-                "there is no {kind:?} here: run tests/support/setup.sh{what}"
+                "there is no {kind:?} here: run tests/support/setup.sh"
             ));
         }
         let home = tempfile::Builder::new()
@@ -90,6 +89,8 @@ impl S3Server {
                 "env".as_ref(),
                 "MINIO_ROOT_USER=obbackup-tests".as_ref(),
                 "MINIO_ROOT_PASSWORD=a secret of the tests".as_ref(),
+                // Without one it takes every region's signature.
+                "MINIO_SITE_REGION=us-east-1".as_ref(),
                 program.as_ref(),
                 "server".as_ref(),
                 "--address".as_ref(),

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what the tests, the lints and the demonstration need and this machine lacks.
 #
-#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, Tomcat, cargo-deny
-#   setup.sh minio    minio, a second S3 server for the tests of the storage: some minutes of compiling
+#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, minio, Tomcat, cargo-deny
 #   setup.sh demo     system packages with PostgreSQL 15 alone
 #   setup.sh bench    the same with versitygw, and restic and borg to be measured against
 #   setup.sh cache    print the directory that everything fetched is kept in
@@ -298,9 +297,9 @@ cache)
   printf '%s\n' "$cache"
   exit
   ;;
-test | demo | bench | minio) ;;
+test | demo | bench) ;;
 *)
-  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac
@@ -310,13 +309,6 @@ mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9
 rm -rf "$cache"/.unpack.*
-
-if [[ $what == minio ]]; then
-  # shellcheck disable=SC2086 # four words
-  go_program $MINIO
-  for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done
-  exit
-fi
 
 packages cc gcc libc6-dev
 packages make make
@@ -373,6 +365,10 @@ fi
 if [[ $what != demo ]]; then
   # shellcheck disable=SC2086 # four words
   go_program $VERSITYGW
+fi
+if [[ $what == test ]]; then
+  # shellcheck disable=SC2086 # four words
+  go_program $MINIO
 fi
 
 for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done

@@ -4,7 +4,7 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm module demo bench bench-storage bench-downtime screenshots man clean
+.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm module module-tests erp demo bench bench-jni bench-jvm bench-storage bench-downtime screenshots man clean
 
 build:
 	$(CARGO) build --release --locked
@@ -18,7 +18,7 @@ java: build
 setup:
 	tests/support/setup.sh
 
-test: setup lint unit reader jvm module
+test: setup lint unit reader jvm module-tests erp
 
 lint: format clippy doc licences advisories
 
@@ -51,9 +51,17 @@ reader:
 jvm:
 	java/test.sh
 
-# The Openbravo module without an ERP: its dictionary's rules, and its Java against stand-ins.
-module:
+# The Openbravo module: target/module/org.openbravo.backup for the ERP's modules/, and the .obx for Module Management.
+module: java
+	openbravo-module/package.sh $(TARGET)/module
+
+# The module without an ERP: its dictionary's rules, and its Java in a real Tomcat and a browser.
+module-tests:
 	tests/module.sh
+
+# The module on the real ERP that OPENBRAVO_HOME and OPENBRAVO_URL name.
+erp:
+	tests/erp.sh
 
 demo:
 	tests/support/setup.sh demo
@@ -62,6 +70,17 @@ demo:
 bench:
 	tests/support/setup.sh bench
 	tests/bench.sh
+	tests/bench_jni.sh
+
+# A backup through JNI beside one by the command: the last part of bench by itself.
+bench-jni:
+	tests/support/setup.sh bench
+	tests/bench_jni.sh
+
+# What a JVM with a heap of 256 MB needs for an instance of 5 GB.
+bench-jvm:
+	tests/support/setup.sh bench
+	tests/bench_jni.sh memory
 
 # Requests that each command makes of a bucket, and what 15 ms of latency cost a nightly backup.
 bench-storage: setup

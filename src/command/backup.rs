@@ -1,10 +1,12 @@
 //! Taking a backup: what it builds upon, what it holds, its manifest and the record of its run.
 
+mod scheduled;
+
 use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::capture::Capture;
@@ -20,7 +22,7 @@ use crate::format::id::{ChunkId, random_id};
 use crate::format::manifest::{
     BackupId, BackupType, InstanceIdentity, Manifest, Part, Statistics, Status,
 };
-use crate::format::record::{LeaseMode, Occasion, Run};
+use crate::format::record::{LeaseMode, OK, Occasion, PARTIAL, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
 use crate::postgresql::client::Session;
 use crate::progress::Progress;
@@ -30,6 +32,8 @@ use crate::repository::glance::Rooms;
 use crate::repository::lock::Lock;
 use crate::repository::reader::Reader;
 use crate::repository::writer::Writer;
+
+pub use scheduled::{Scheduled, run_scheduled};
 
 /// What kind of backup to take.
 #[derive(Debug, Clone)]
@@ -155,46 +159,6 @@ pub fn run(
     begun.locked(instance, options, surroundings, progress, None)
 }
 
-/// What came of a run that a schedule started.
-#[derive(Debug)]
-pub enum Scheduled {
-    /// It took a backup.
-    Taken(Box<BackupTaken>),
-    /// Another node of the cluster, or another program, had done it already: its record.
-    Elsewhere(Box<Run>),
-}
-
-/// Takes the backup of `occasion`, unless that was done already.
-///
-/// Whoever runs it records it before giving back the lock. So whoever holds the lock and finds no record of the
-/// occasion is the only one to run it: of several nodes that come at once one takes the backup, and the
-/// others, which wait for the lock, find its record.
-pub fn run_scheduled(
-    instance: &Instance,
-    repository: &Repository,
-    options: &BackupOptions,
-    surroundings: &Surroundings,
-    progress: &dyn Progress,
-    occasion: &Occasion,
-) -> Result<Scheduled> {
-    let begun = begin(instance, repository)?;
-    // Clocks differ, so runs that seem to have begun before their time are looked at too.
-    let since = occasion.due_at - CLOCKS_DIFFER;
-    // One that was stopped is to be done again.
-    let stopped = outcome_word(ErrorKind::Cancelled);
-    let done = repository.runs(since)?.into_iter().find(|run| {
-        run.instance == instance.id
-            && run.occasion.as_ref() == Some(occasion)
-            && run.outcome != stopped
-    });
-    if let Some(run) = done {
-        return Ok(Scheduled::Elsewhere(Box::new(run)));
-    }
-    let occasion = Some(occasion.clone());
-    let taken = begun.locked(instance, options, surroundings, progress, occasion)?;
-    Ok(Scheduled::Taken(Box::new(taken)))
-}
-
 /// The right to write the instance's backups, which another machine may have by now.
 struct Begun {
     lock: Lock,
@@ -214,9 +178,6 @@ fn begin(instance: &Instance, repository: &Repository) -> Result<Begun> {
 pub fn outcome_word(kind: ErrorKind) -> String {
     kind.name().to_lowercase()
 }
-
-/// The clocks of two nodes differ by less.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::days(1);
 
 impl Begun {
     /// Everything between taking and giving back the lock.
@@ -244,22 +205,17 @@ impl Begun {
             .stand_back(progress, || job.take(started_at, &run));
         let backup = taken.as_ref().ok();
         let record = Run {
-            id: run,
-            command: "backup".to_owned(),
-            instance: instance.id.clone(),
             backup_type: Some(options.backup_type),
-            started_at,
-            finished_at: Utc::now(),
             backup: backup.map(|backup| backup.id),
             backup_finished_at: backup.map(|backup| backup.manifest.finished_at),
             outcome: match &taken {
-                Ok(backup) if backup.manifest.status == Status::Partial => "partial".to_owned(),
-                Ok(_) => "ok".to_owned(),
+                Ok(backup) if backup.manifest.status == Status::Partial => PARTIAL.to_owned(),
+                Ok(_) => OK.to_owned(),
                 Err(error) => outcome_word(error.kind()),
             },
             message: taken.as_ref().err().map(Error::message),
             occasion,
-            host: Some(instance.host.clone()),
+            ..Run::ended(run, "backup", &instance.id, &instance.host, started_at)
         };
         let recorded = self.seen.record(&record);
         let backup = taken?;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::chunk::{ChunkReader, ChunkSource};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::bytes::ByteString;
 use crate::format::catalog;
 use crate::format::database::{DatabaseEntry, Table};
 use crate::format::file::{FileEntry, Node};
@@ -19,7 +20,7 @@ use crate::target::files;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
     /// What to give `ls` or `cat` to see it.
-    pub path: crate::format::bytes::ByteString,
+    pub path: ByteString,
     /// `part`, `directory`, `file`, `symlink`, `hardlink`, `table` or `large object`.
     pub kind: &'static str,
     /// Bytes of content, where it has any.
@@ -33,7 +34,7 @@ pub struct Listed {
     /// When its content was last changed.
     pub mtime: Option<DateTime<Utc>>,
     /// Where a link points to.
-    pub target: Option<crate::format::bytes::ByteString>,
+    pub target: Option<ByteString>,
 }
 
 /// A place in a backup, as `ls` and `cat` take it.
@@ -74,6 +75,18 @@ impl Place {
             Part::Database if path.is_empty() => Ok(Self::Database),
             Part::Database => Ok(Self::Table(String::from_utf8_lossy(&path).into_owned())),
             part => Ok(Self::File(part, path)),
+        }
+    }
+
+    /// A file or directory to restore: the part, and the path below it. `Usage` for anything else.
+    pub fn of_files(text: &[u8]) -> Result<(Part, ByteString)> {
+        match Self::parse(text)? {
+            Self::File(part, path) => Ok((part, path.into())),
+            Self::Root | Self::Database | Self::Table(_) => Err(Error::new(
+                ErrorKind::Usage,
+                "only files and directories can be restored by their path",
+            )
+            .hint("A table's rows come with: obbackup cat ID table:SCHEMA.NAME")),
         }
     }
 }

@@ -11,8 +11,9 @@ use chrono::Utc;
 use crossbeam_channel::bounded;
 use serde::Serialize;
 
+use super::backup::BackupTaken;
 use crate::chunk::{ChunkSink as _, ChunkSource as _};
-use crate::config::{Owner, RepositorySection};
+use crate::config::{Configuration, Owner, RepositorySection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::{ChunkId, Digest256, random_id};
 use crate::format::manifest::BackupId;
@@ -75,6 +76,16 @@ pub struct CopyOutcome {
     pub hint: Option<String>,
 }
 
+/// What `backup` gives: the new backup, and what became of its copies.
+#[derive(Debug, Serialize)]
+pub struct TakenAndCopied<'a> {
+    /// The backup.
+    #[serde(flatten)]
+    pub taken: &'a BackupTaken,
+    /// Its copies.
+    pub copies: &'a [CopyOutcome],
+}
+
 /// Where the missing chunks lie.
 struct Missing {
     plan: CopyPlan,
@@ -133,25 +144,34 @@ pub fn copy(
     writer.supersede(&backup.manifest.indexes);
     let written = writer.finish()?;
     to.adopt(from, backup, &lock)?;
+    let host = &Worker::this().host;
     to.record(&Run {
-        id: random_id(8)?,
-        command: "copy".to_owned(),
-        instance: instance.clone(),
         backup_type: Some(backup.manifest.backup_type),
-        started_at,
-        finished_at: Utc::now(),
         backup: Some(backup.id),
         backup_finished_at: Some(backup.manifest.finished_at),
-        occasion: None,
-        host: Some(Worker::this().host.clone()),
-        outcome: "ok".to_owned(),
-        message: None,
+        ..Run::ended(random_id(8)?, "copy", instance, host, started_at)
     })?;
     Ok(Copied {
         plan: missing.plan,
         packs,
         stored_bytes: written.stored_bytes,
     })
+}
+
+/// The repositories that a new backup in `from` is copied to, each once: those of its `copy_to`, and `more`.
+pub fn targets(
+    configuration: &Configuration,
+    from: &RepositorySection,
+    more: &[String],
+) -> Result<Vec<(String, RepositorySection)>> {
+    let mut targets: Vec<(String, RepositorySection)> = Vec::new();
+    for name in from.copy_to.iter().chain(more) {
+        if targets.iter().all(|(known, _)| known != name) {
+            let section = configuration.repository(Some(name))?.section;
+            targets.push((name.clone(), section));
+        }
+    }
+    Ok(targets)
 }
 
 /// Copies `backup` to each of `targets`; that one fails keeps none of the others from being made.

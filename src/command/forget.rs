@@ -1,6 +1,6 @@
 //! Taking backups out of existence that no rule keeps; `prune` gives back their room.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::chunk_set::ChunkSet;
 use crate::repository::glance::Rooms;
 use crate::repository::references::for_each_piece;
 use crate::repository::retention::{Candidate, Fate, judge, limit_room, order_of_room};
@@ -202,20 +203,8 @@ pub fn run(
             Err(error) => return Err(error),
         }
     }
-    repository.record(&Run {
-        id: random_id(8)?,
-        command: "forget".to_owned(),
-        instance: instance.id.clone(),
-        backup_type: None,
-        started_at,
-        finished_at: Utc::now(),
-        backup: None,
-        backup_finished_at: None,
-        outcome: "ok".to_owned(),
-        message: None,
-        occasion: None,
-        host: Some(instance.host.clone()),
-    })?;
+    let (id, host) = (&instance.id, &instance.host);
+    repository.record(&Run::ended(random_id(8)?, "forget", id, host, started_at))?;
     drop(lock);
     repository.storage().hold_reserve()?;
     Ok(Forgotten {
@@ -301,9 +290,8 @@ fn added_bytes(
     order: &[usize],
     progress: &dyn Progress,
 ) -> Result<Vec<u64>> {
-    let chunks = repository.read_indexes()?.chunks;
     let reader = repository.reader()?;
-    let mut seen = HashSet::new();
+    let mut seen = ChunkSet::default();
     let mut added = Vec::new();
     for index in order {
         progress.check()?;
@@ -317,10 +305,10 @@ fn added_bytes(
             &reader,
             &mut |piece| {
                 for id in piece.chunks {
-                    if let Some((_, place)) = chunks.get(id)
-                        && seen.insert(*id)
+                    if let Some(stored_bytes) = reader.stored_bytes(id)
+                        && seen.insert(id)
                     {
-                        bytes += place.range().end - place.range().start;
+                        bytes += stored_bytes;
                     }
                 }
             },

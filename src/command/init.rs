@@ -144,20 +144,8 @@ pub fn init(
             written = Some(file.path().to_owned());
         }
         // What tells later that the instance belongs here although it has no backup yet.
-        repository.record(&Run {
-            id: random_id(8)?,
-            command: "init".to_owned(),
-            instance: id.clone(),
-            backup_type: None,
-            started_at: Utc::now(),
-            finished_at: Utc::now(),
-            backup: None,
-            backup_finished_at: None,
-            outcome: "ok".to_owned(),
-            message: None,
-            occasion: None,
-            host: Some(instance.host.clone()),
-        })?;
+        let run = random_id(8)?;
+        repository.record(&Run::ended(run, "init", &id, &instance.host, Utc::now()))?;
     }
     Ok(Initialized {
         repository: location,

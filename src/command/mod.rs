@@ -27,6 +27,7 @@ pub mod storage;
 pub mod surroundings;
 pub mod throttle;
 pub mod verify;
+pub mod watch;
 
 mod attachments;
 mod capture;

@@ -11,6 +11,7 @@ use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::glance::Rooms;
+use crate::repository::identity::Worker;
 use crate::repository::prune::{PruneOptions, Pruned};
 
 /// What the configuration says of pruning; `grace` overrides it.
@@ -43,27 +44,14 @@ pub fn run(
     if let Some(instance) = instance {
         before.check_tenure(tenant(instance))?;
     }
-    let host = instance.map(|instance| instance.host.clone());
-    let instance = instance.map_or_else(String::new, |instance| instance.id.clone());
+    let host = instance.map_or(&Worker::this().host, |instance| &instance.host);
+    let id = instance.map_or("", |instance| instance.id.as_str());
     repository.storage().release_reserve()?;
-    let lock = before.lock(LeaseMode::Exclusive, &instance, "prune")?;
+    let lock = before.lock(LeaseMode::Exclusive, id, "prune")?;
     let left = repository.storage().clear_remains()?;
     let mut pruned = repository.prune(&lock, options, progress)?;
     pruned.freed_bytes += left;
-    repository.record(&Run {
-        id: random_id(8)?,
-        command: "prune".to_owned(),
-        instance,
-        backup_type: None,
-        started_at,
-        finished_at: Utc::now(),
-        backup: None,
-        backup_finished_at: None,
-        outcome: "ok".to_owned(),
-        message: None,
-        occasion: None,
-        host,
-    })?;
+    repository.record(&Run::ended(random_id(8)?, "prune", id, host, started_at))?;
     repository.storage().hold_reserve()?;
     Ok(pruned)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::doctor::Health;
 use super::space::{Forecast, Level, forecast, level, usable_bytes};
+use crate::config::Configuration;
 use crate::config::space::SpaceSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
@@ -36,6 +37,53 @@ pub struct StorageUse {
     pub level: Option<Level>,
     /// What the last backups say of the time ahead.
     pub forecast: Option<Forecast>,
+}
+
+/// What `storage list` gives: the repositories of the configuration, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repositories {
+    /// All of them.
+    pub repositories: Vec<ListedRepository>,
+}
+
+/// A repository of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedRepository {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Whether it is meant where none is named.
+    pub default: bool,
+    /// The repositories that its new backups are copied to.
+    pub copy_to: Vec<String>,
+    /// The bucket's region.
+    pub region: Option<String>,
+    /// The server, where it is not Amazon's.
+    pub endpoint: Option<String>,
+    /// Whether it must lie on a mounted device.
+    pub require_mount: bool,
+}
+
+/// What the configuration says; nothing is asked of the places.
+pub fn repositories(configuration: &Configuration) -> Repositories {
+    // Without a default the only one is meant.
+    let only = configuration.repository.len() == 1;
+    let default = configuration.default_repository.as_ref();
+    let listed = configuration.repository.iter();
+    Repositories {
+        repositories: listed
+            .map(|(name, section)| ListedRepository {
+                default: default.map_or(only, |default| default == name),
+                name: name.clone(),
+                url: section.url.clone(),
+                copy_to: section.copy_to.clone(),
+                region: section.region.clone(),
+                endpoint: section.endpoint.clone(),
+                require_mount: section.require_mount,
+            })
+            .collect(),
+    }
 }
 
 /// Asks the storage.

@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::repository::verify::{Verification, VerifyOptions};
+use crate::repository::verify::{Severity, Verification, VerifyOptions};
+use crate::wording::counted;
+
+/// How many damaged objects a message names.
+const NAMED: usize = 10;
 
 /// What `verify` found.
 #[derive(Debug, Clone, Serialize)]
@@ -17,6 +21,32 @@ pub struct Verified {
     /// What was looked at, and what is wrong.
     #[serde(flatten)]
     pub verification: Verification,
+}
+
+impl Verified {
+    /// The damage as an error, for those whom it concerns; `None` where all is sound.
+    pub fn damage(&self) -> Option<Error> {
+        if self.sound {
+            return None;
+        }
+        let findings = self.verification.findings.iter();
+        let objects: Vec<_> = findings
+            .filter(|finding| finding.severity == Severity::Damage)
+            .map(|finding| finding.object.as_str())
+            .collect();
+        let named: Vec<_> = objects.iter().take(NAMED).copied().collect();
+        let error = Error::new(
+            ErrorKind::Damaged,
+            format!(
+                "{}: {}",
+                counted(objects.len() as u64, "damaged object"),
+                named.join(", ")
+            ),
+        );
+        Some(error.hint(
+            "`obbackup verify --read-data` names them all; a new backup stores again what is missing.",
+        ))
+    }
 }
 
 /// Checks the repository. Damage is in the answer; an error means that checking was not possible.

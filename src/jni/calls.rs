@@ -1,26 +1,39 @@
 //! What each call does: a request in, the same JSON as `--json` prints out.
 
+use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::hand_over;
 use super::requests::{self, parse};
-use super::workplace::{Workplace, check_url};
+use super::workplace::{Workplace, check_absolute};
 use crate::command::backup::{self, BackupOptions};
+use crate::command::check_own;
+use crate::command::contents::Place;
+use crate::command::copy::{self, TakenAndCopied, copy_to_each};
 use crate::command::delete::delete as delete_backup;
 use crate::command::doctor::{Diagnosis, Examined, doctor as examine};
 use crate::command::document::to_json;
+use crate::command::drill::{self, DrillOptions};
+use crate::command::forget::{self, ForgetOptions, Forgotten};
 use crate::command::init::{Claim, init as make_repository};
 use crate::command::list::{BackupSummary, ListOptions, list as listed};
 use crate::command::pin::set_pin;
-use crate::command::runs::Books;
+use crate::command::prune;
+use crate::command::restore::{self, Destination, RestoreOptions};
+use crate::command::runs::{Books, recent};
 use crate::command::show::show as detail;
-use crate::command::storage::storage_use;
+use crate::command::status::{StatusReport, restore as last_restore};
+use crate::command::storage::{repositories as repositories_of, storage_use, test as try_storage};
 use crate::command::verify::verify as check;
-use crate::config::{Configuration, ConfigurationFile, RepositorySection};
+use crate::config::{Configuration, ConfigurationFile};
 use crate::error::Result;
 use crate::format::manifest::{InstanceIdentity, Status};
 use crate::format::record::Lease;
+use crate::instance::history::RunReport;
+use crate::job;
+use crate::repository::prune::Pruned;
 use crate::repository::verify::VerifyOptions;
+use crate::storage;
 use crate::tomcat;
 use crate::tomcat::systemd::Systemd;
 
@@ -38,10 +51,9 @@ pub fn version() -> Result<String> {
 
 pub fn init(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Init = parse(request)?;
-    check_url(&request.repository)?;
     let mut file = place.configuration_file()?;
     let made = make_repository(
-        &RepositorySection::at(request.repository),
+        &place.section(Some(&request.repository))?,
         request.compression,
         &Claim::New,
         Some(&place.instance()?),
@@ -72,12 +84,13 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         let instance = place.instance()?;
         let configuration = place.configuration()?;
         let surroundings = place.surroundings()?;
-        let url = place.repository_section(&configuration)?.url;
+        let section = place.section(None)?;
+        let targets = copy::targets(&configuration, &section, &request.copy_to)?;
         // A backup does not fail because nothing can be written down of it.
         let taken = match Books::open(&instance, &configuration, place.zone()) {
             Ok(books) => {
                 let open = || place.repository();
-                books.back_up(&url, open, &options, &surroundings, progress)?
+                books.back_up(&section.url, open, &options, &surroundings, progress)?
             }
             Err(error) => {
                 progress.warn(&format!("nothing is written down of this run: {error}"));
@@ -85,7 +98,17 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
                 backup::run(&instance, &repository, &options, &surroundings, progress)?
             }
         };
-        to_json(&taken)
+        if targets.is_empty() {
+            return to_json(&taken);
+        }
+        let repository = place.repository()?;
+        let backup = place.resolve(&repository, &taken.summary.id.to_hex())?;
+        let owner = Some(instance.owner);
+        let copies = copy_to_each(&repository, &backup, &targets, owner, None, progress);
+        to_json(&TakenAndCopied {
+            taken: &taken,
+            copies: &copies,
+        })
     })
 }
 
@@ -125,7 +148,46 @@ pub fn verify(place: &Workplace, request: &str) -> Result<String> {
         jobs: place.surroundings()?.jobs,
     };
     place.operation().run("verify", |progress| {
-        to_json(&check(&repository, &options, progress)?)
+        let verified = check(&repository, &options, progress)?;
+        if let Some(damage) = verified.damage() {
+            let (instance, configuration) = (place.instance()?, place.configuration()?);
+            let location = repository.storage().location();
+            match Books::open(&instance, &configuration, place.zone()) {
+                Ok(books) => books.verify_failed(&location, &damage, progress),
+                Err(error) => progress.warn(&format!("nobody is told of the damage: {error}")),
+            }
+        }
+        to_json(&verified)
+    })
+}
+
+/// Restores one backup for trial.
+pub fn drill(place: &Workplace, request: &str) -> Result<String> {
+    let request: requests::Drill = parse(request)?;
+    if let Some(directory) = &request.directory {
+        check_absolute("the directory", directory)?;
+    }
+    let (instance, repository) = (place.instance()?, place.repository()?);
+    let backup = place.resolve(&repository, &request.id)?;
+    let surroundings = place.surroundings()?;
+    let options = DrillOptions::below(
+        request.directory,
+        &place.configuration()?.drill,
+        surroundings.work_directory.clone(),
+    );
+    if request.dry_run {
+        let plan = drill::plan(&instance, &repository, &backup, &options, &surroundings)?;
+        return to_json(&plan);
+    }
+    place.operation().run("drill", |progress| {
+        to_json(&drill::run(
+            &instance,
+            &repository,
+            &backup,
+            &options,
+            &surroundings,
+            progress,
+        )?)
     })
 }
 
@@ -133,8 +195,83 @@ pub fn delete(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::One = parse(request)?;
     let repository = place.repository()?;
     let backup = place.resolve(&repository, &request.id)?;
+    check_own(&repository, &backup, &place.instance()?)?;
     place.operation().run("delete", |progress| {
         to_json(&delete_backup(&repository, &backup, progress)?)
+    })
+}
+
+/// Takes away what no rule keeps.
+pub fn forget(place: &Workplace, request: &str) -> Result<String> {
+    #[derive(Serialize)]
+    struct Answer {
+        #[serde(flatten)]
+        forgotten: Forgotten,
+        prune: Option<Pruned>,
+    }
+    let request: requests::Forget = parse(request)?;
+    let (instance, repository) = (place.instance()?, place.repository()?);
+    let mut retention = place.configuration()?.retention;
+    retention.max_space_gib = request.max_space_gib.or(retention.max_space_gib);
+    let options = ForgetOptions {
+        retention,
+        rules: request.rules,
+        types: request.types,
+        schedule: request.schedule,
+    };
+    if request.dry_run {
+        return place.operation().run("forget plan", |progress| {
+            to_json(&forget::plan(&instance, &repository, &options, progress)?)
+        });
+    }
+    place.operation().run("forget", |progress| {
+        let forgotten = forget::run(&instance, &repository, &options, progress)?;
+        let mut pruned = None;
+        if request.prune {
+            let how = prune::options(&options.retention, None);
+            pruned = Some(prune::run(Some(&instance), &repository, &how, progress)?);
+        }
+        to_json(&Answer {
+            forgotten,
+            prune: pruned,
+        })
+    })
+}
+
+/// Gives back the room of what no backup needs.
+pub fn prune(place: &Workplace, request: &str) -> Result<String> {
+    let request: requests::Prune = parse(request)?;
+    let (instance, repository) = (place.instance()?, place.repository()?);
+    let grace = request
+        .grace_hours
+        .map(|hours| TimeDelta::hours(hours.into()));
+    let options = prune::options(&place.configuration()?.retention, grace);
+    if request.dry_run {
+        return place.operation().run("prune plan", |progress| {
+            to_json(&prune::plan(&repository, &options, progress)?)
+        });
+    }
+    place.operation().run("prune", |progress| {
+        to_json(&prune::run(
+            Some(&instance),
+            &repository,
+            &options,
+            progress,
+        )?)
+    })
+}
+
+/// Copies one backup into another repository.
+pub fn copy(place: &Workplace, request: &str) -> Result<String> {
+    let request: requests::Copy = parse(request)?;
+    let from = place.repository()?;
+    let to = place.other_repository(&request.to)?;
+    let backup = place.resolve(&from, &request.id)?;
+    if request.dry_run {
+        return to_json(&copy::plan(&from, &to, &backup)?);
+    }
+    place.operation().run("copy", |progress| {
+        to_json(&copy::copy(&from, &to, &backup, progress)?)
     })
 }
 
@@ -142,12 +279,90 @@ pub fn pin(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Pin = parse(request)?;
     let repository = place.repository()?;
     let backup = place.resolve(&repository, &request.id)?;
+    check_own(&repository, &backup, &place.instance()?)?;
     to_json(&set_pin(&repository, &backup, request.pinned)?)
 }
 
-/// A restore outlives the JVM that asks for it, so the command does it; its plan comes from there too.
+/// What replaces the instance outlives the JVM that asks for it, so the command does it, and makes the plans too.
+/// What goes beside it is done here.
 pub fn restore(place: &Workplace, request: &str) -> Result<String> {
-    hand_over::restore(place, &parse(request)?)
+    let request: requests::Restore = parse(request)?;
+    if let Some(directory) = &request.to_directory {
+        check_absolute("the directory", directory)?;
+    }
+    if request.is_beside() && !request.dry_run {
+        restore_beside(place, request)
+    } else {
+        hand_over::restore(place, &request)
+    }
+}
+
+fn restore_beside(place: &Workplace, request: requests::Restore) -> Result<String> {
+    let paths = request.paths.iter();
+    let options = RestoreOptions {
+        destination: Destination::Beside {
+            database: request.to_database,
+            directory: request.to_directory,
+        },
+        only: request.only.into_iter().collect(),
+        paths: paths
+            .map(|path| Place::of_files(path.as_bytes()))
+            .collect::<Result<_>>()?,
+        neutralize: request.neutralize,
+    };
+    let (instance, repository) = (place.instance()?, place.repository()?);
+    let backup = place.resolve(&repository, &request.id)?;
+    let surroundings = place.surroundings()?;
+    place.operation().run("restore", |progress| {
+        to_json(&restore::run(
+            Some(&instance),
+            &repository,
+            &backup,
+            &options,
+            &surroundings,
+            progress,
+        )?)
+    })
+}
+
+/// Handed over like a restore.
+pub fn undo(place: &Workplace, request: &str) -> Result<String> {
+    hand_over::undo(place, &parse(request)?)
+}
+
+/// The restore or undo that runs, or how one ended.
+pub fn job(place: &Workplace, request: &str) -> Result<String> {
+    let request: requests::Job = parse(request)?;
+    let instance = place.instance()?;
+    to_json(&match &request.job {
+        None => last_restore(&instance)?,
+        Some(job) => StatusReport {
+            restore: Some(job::Place::of(&instance).find(job)?),
+            runs: None,
+        },
+    })
+}
+
+/// How the last runs ended, also those that failed.
+pub fn runs(place: &Workplace, request: &str) -> Result<String> {
+    #[derive(Serialize)]
+    struct Answer {
+        runs: Vec<RunReport>,
+        warnings: Vec<String>,
+    }
+    let request: requests::Runs = parse(request)?;
+    let instance = place.instance()?;
+    let mut warnings = Vec::new();
+    let repository = place.repository();
+    if let Err(error) = &repository {
+        warnings.push(format!("runs of other nodes are not shown: {error}"));
+    }
+    let both = repository.as_ref().ok().map(|it| (it, &instance));
+    let count = usize::from(request.count);
+    to_json(&Answer {
+        runs: recent(&instance.state()?, both, count)?,
+        warnings,
+    })
 }
 
 pub fn status(place: &Workplace) -> Result<String> {
@@ -189,12 +404,29 @@ pub fn doctor(place: &Workplace) -> Result<String> {
         configuration: &configuration,
         surroundings: &place.surroundings()?,
         repository: place.repository(),
+        systemd: Systemd::running(),
+        zone: place.zone(),
     })))
 }
 
 pub fn storage(place: &Workplace) -> Result<String> {
     let marks = place.configuration()?.space;
     to_json(&storage_use(&place.repository()?, &marks)?)
+}
+
+/// The repositories of the configuration.
+pub fn repositories(place: &Workplace) -> Result<String> {
+    to_json(&repositories_of(&place.configuration()?))
+}
+
+/// Tries whether a repository can live in a place, which need not be one yet.
+pub fn test(place: &Workplace, request: &str) -> Result<String> {
+    let request: requests::Test = parse(request)?;
+    let section = place.section(request.repository.as_deref())?;
+    let storage = storage::open(&section, Some(place.instance()?.owner))?;
+    place
+        .operation()
+        .run("storage test", |_| to_json(&try_storage(&*storage)?))
 }
 
 /// Changes what is asked for, and answers with the whole configuration. Secrets show as `***`.

@@ -83,15 +83,24 @@ export!(Java_org_openbravo_backup_BackupNative_close(handle: jlong) -> (), _env 
 export_request!(Java_org_openbravo_backup_BackupNative_init => calls::init);
 export_request!(Java_org_openbravo_backup_BackupNative_backup => calls::backup);
 export_request!(Java_org_openbravo_backup_BackupNative_restore => calls::restore);
+export_request!(Java_org_openbravo_backup_BackupNative_undo => calls::undo);
 export_request!(Java_org_openbravo_backup_BackupNative_list => calls::list);
 export_request!(Java_org_openbravo_backup_BackupNative_show => calls::show);
 export_request!(Java_org_openbravo_backup_BackupNative_verify => calls::verify);
+export_request!(Java_org_openbravo_backup_BackupNative_drill => calls::drill);
 export_request!(Java_org_openbravo_backup_BackupNative_delete => calls::delete);
+export_request!(Java_org_openbravo_backup_BackupNative_forget => calls::forget);
+export_request!(Java_org_openbravo_backup_BackupNative_prune => calls::prune);
+export_request!(Java_org_openbravo_backup_BackupNative_copy => calls::copy);
 export_request!(Java_org_openbravo_backup_BackupNative_pin => calls::pin);
+export_request!(Java_org_openbravo_backup_BackupNative_job => calls::job);
+export_request!(Java_org_openbravo_backup_BackupNative_runs => calls::runs);
+export_request!(Java_org_openbravo_backup_BackupNative_test => calls::test);
 export_request!(Java_org_openbravo_backup_BackupNative_settings => calls::settings);
 export_question!(Java_org_openbravo_backup_BackupNative_status => calls::status);
 export_question!(Java_org_openbravo_backup_BackupNative_doctor => calls::doctor);
 export_question!(Java_org_openbravo_backup_BackupNative_storage => calls::storage);
+export_question!(Java_org_openbravo_backup_BackupNative_repositories => calls::repositories);
 export_question!(Java_org_openbravo_backup_BackupNative_progress => calls::progress);
 
 export!(Java_org_openbravo_backup_BackupNative_schedule(handle: jlong, request: JString<'local>) -> JString<'local>, env => {

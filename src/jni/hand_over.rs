@@ -1,6 +1,6 @@
-//! Handing a restore over to the command: it stops the server that the JVM is, and has to outlive it.
+//! Handing a restore or an undo over to the command: it stops the server that the JVM is, and has to outlive it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::children;
-use super::requests::Restore;
+use super::requests::{Restore, Undo};
 use super::workplace::Workplace;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::progress::Progress;
@@ -21,13 +21,71 @@ const ANSWER_LIMIT_BYTES: u64 = 16 << 20;
 /// Asks the command for the plan, or lets it begin and go on by itself. The answer is the command's own
 /// JSON.
 pub fn restore(place: &Workplace, request: &Restore) -> Result<String> {
-    if request.dry_run {
-        place.operation().run("restore plan", |progress| {
-            Run::start(place, request)?.wait(progress)
-        })
+    let mut words = Words::of("restore");
+    for part in &request.only {
+        words.add("only", part.word());
+    }
+    for path in &request.paths {
+        words.add("path", path);
+    }
+    if let Some(database) = &request.to_database {
+        words.add("to-database", database);
+    }
+    if let Some(directory) = &request.to_directory {
+        words.add("to-directory", directory);
+    }
+    words.flag("neutralize", request.neutralize);
+    words.flag("in-place", request.in_place);
+    words.flag("no-safety-backup", request.no_safety_backup);
+    words.run_or_plan(request.dry_run);
+    words.0.extend(["--".into(), OsString::from(&request.id)]);
+    run(place, "restore plan", words, request.dry_run)
+}
+
+/// The same for the return to the state before the last restore.
+pub fn undo(place: &Workplace, request: &Undo) -> Result<String> {
+    let mut words = Words::of("undo");
+    words.flag("no-safety-backup", request.no_safety_backup);
+    words.run_or_plan(request.dry_run);
+    run(place, "undo plan", words, request.dry_run)
+}
+
+fn run(place: &Workplace, plan: &'static str, words: Words, dry_run: bool) -> Result<String> {
+    if dry_run {
+        place
+            .operation()
+            .run(plan, |progress| Run::start(place, words)?.wait(progress))
     } else {
         // Once it has begun it is not ours to stop.
-        Run::start(place, request)?.wait(&crate::progress::Silent)
+        Run::start(place, words)?.wait(&crate::progress::Silent)
+    }
+}
+
+/// The words of one command.
+struct Words(Vec<OsString>);
+
+impl Words {
+    fn of(command: &str) -> Self {
+        Self(vec![command.into()])
+    }
+
+    fn add(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        let mut word = OsString::from(format!("--{name}="));
+        word.push(value);
+        self.0.push(word);
+    }
+
+    fn flag(&mut self, name: &str, is_set: bool) {
+        if is_set {
+            self.0.push(format!("--{name}").into());
+        }
+    }
+
+    fn run_or_plan(&mut self, dry_run: bool) {
+        self.flag("dry-run", dry_run);
+        // Whoever calls has had it confirmed.
+        self.flag("yes", !dry_run);
+        self.flag("detach", !dry_run);
     }
 }
 
@@ -40,7 +98,7 @@ struct Run {
 }
 
 impl Run {
-    fn start(place: &Workplace, request: &Restore) -> Result<Self> {
+    fn start(place: &Workplace, words: Words) -> Result<Self> {
         let options = place.options();
         let program = options.program.as_ref().ok_or_else(|| {
             Error::new(
@@ -62,7 +120,8 @@ impl Run {
         let mut command = Command::new(program);
         children::keep_nothing(&mut command);
         command
-            .args(arguments(place, request))
+            .args(global_words(place).0)
+            .args(words.0)
             .stdin(Stdio::null())
             .stdout(shared(&output)?)
             .stderr(shared(&errors)?);
@@ -75,6 +134,12 @@ impl Run {
             if let Some(value) = value {
                 command.env(name, value);
             }
+        }
+        let properties = jvm_properties(place);
+        if !properties.is_empty() {
+            let known = options.environment.variables.get("CATALINA_OPTS");
+            let known = known.map_or("", String::as_str);
+            command.env("CATALINA_OPTS", format!("{known} {properties}"));
         }
         let child = command
             .spawn()
@@ -125,50 +190,35 @@ fn text(file: &mut File) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-fn arguments(place: &Workplace, request: &Restore) -> Vec<OsString> {
+/// What the workplace was opened with.
+fn global_words(place: &Workplace) -> Words {
     let options = place.options();
-    let mut arguments: Vec<OsString> = vec!["--json".into(), "--no-input".into()];
-    let mut add = |name: &str, value: OsString| {
-        let mut argument = OsString::from(format!("--{name}="));
-        argument.push(value);
-        arguments.push(argument);
-    };
-    add("instance", options.instance.clone().into());
+    let mut words = Words(vec!["--json".into(), "--no-input".into()]);
+    words.add("instance", &options.instance);
     if let Some(path) = &options.configuration {
-        add("config", path.clone().into());
+        words.add("config", path);
     }
     if let Some(repository) = &options.repository {
-        add("repository", repository.into());
+        words.add("repository", repository);
     }
-    let flags = [
-        ("in-place", request.in_place),
-        ("no-safety-backup", request.no_safety_backup),
-        ("dry-run", request.dry_run),
-        // The JVM's user has confirmed it in the window.
-        ("yes", !request.dry_run),
-        ("detach", !request.dry_run),
+    words
+}
+
+/// What this JVM was started with and the command has to know too, as the options of a Tomcat say it. One that these
+/// cannot say stands in the configuration.
+fn jvm_properties(place: &Workplace) -> String {
+    let surroundings = &place.options().environment;
+    let path = surroundings.properties_path.as_ref();
+    let path = path.and_then(|path| path.to_str());
+    let properties = [
+        ("properties.path", path),
+        ("machine.name", surroundings.machine_name.as_deref()),
     ];
-    arguments.push("restore".into());
-    let mut add = |name: &str, value: &str| arguments.push(format!("--{name}={value}").into());
-    for part in &request.only {
-        add("only", part.word());
-    }
-    for path in &request.paths {
-        add("path", path);
-    }
-    if let Some(database) = &request.to_database {
-        add("to-database", database);
-    }
-    if let Some(directory) = &request.to_directory {
-        add("to-directory", directory);
-    }
-    for (flag, is_set) in flags {
-        if is_set {
-            arguments.push(format!("--{flag}").into());
-        }
-    }
-    arguments.extend(["--".into(), OsString::from(&request.id)]);
-    arguments
+    let words = properties.into_iter().filter_map(|(name, value)| {
+        let value = value.filter(|value| !value.contains(char::is_whitespace))?;
+        Some(format!("-D{name}={value}"))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The error that the command reported as JSON; warnings may stand before it.

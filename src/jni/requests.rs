@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Compression;
+use crate::config::retention::KeepRules;
 use crate::config::schedule::ScheduleSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupType, Part};
@@ -103,6 +104,8 @@ pub struct Backup {
     #[serde(default)]
     pub full_read: bool,
     #[serde(default)]
+    pub copy_to: Vec<String>,
+    #[serde(default)]
     pub dry_run: bool,
 }
 
@@ -137,6 +140,42 @@ pub struct Pin {
     pub pinned: bool,
 }
 
+/// `forget`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// Instead of those of the configuration.
+    pub rules: Option<KeepRules>,
+    pub max_space_gib: Option<u32>,
+    #[serde(default)]
+    pub types: Vec<BackupType>,
+    pub schedule: Option<String>,
+    /// Gives back the room afterwards.
+    #[serde(default)]
+    pub prune: bool,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// `prune`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prune {
+    pub grace_hours: Option<u32>,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// `copy`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Copy {
+    pub id: String,
+    pub to: String,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
 /// `schedule`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase", tag = "action")]
@@ -167,6 +206,17 @@ pub struct Verify {
     pub read_data: bool,
 }
 
+/// `drill`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    pub id: String,
+    /// Restores the files below this one.
+    pub directory: Option<PathBuf>,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
 /// `restore`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,13 +228,55 @@ pub struct Restore {
     #[serde(default)]
     pub paths: Vec<String>,
     pub to_database: Option<String>,
-    pub to_directory: Option<String>,
+    pub to_directory: Option<PathBuf>,
+    #[serde(default)]
+    pub neutralize: bool,
     #[serde(default)]
     pub in_place: bool,
     #[serde(default)]
     pub no_safety_backup: bool,
     #[serde(default)]
     pub dry_run: bool,
+}
+
+impl Restore {
+    /// Whether nothing that is live is touched.
+    pub fn is_beside(&self) -> bool {
+        self.to_database.is_some() || self.to_directory.is_some()
+    }
+}
+
+/// `undo`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    #[serde(default)]
+    pub no_safety_backup: bool,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// `job`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The last one, where none is named.
+    pub job: Option<String>,
+}
+
+/// `runs`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    pub count: u16,
+}
+
+/// `test`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Test {
+    /// A name from the configuration, an absolute path, or a URL; that of the workplace, where none is named.
+    pub repository: Option<String>,
 }
 
 /// `init`

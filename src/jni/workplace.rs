@@ -104,10 +104,11 @@ impl Workplace {
         )
     }
 
-    /// Where the repository is.
-    pub fn repository_section(&self, configuration: &Configuration) -> Result<RepositorySection> {
-        let named = self.options.repository.as_deref();
-        let section = configuration.repository(named)?.section;
+    /// Where the repository is that is named: by its name in the configuration, an absolute path, or a URL. Else
+    /// that of this workplace.
+    pub fn section(&self, named: Option<&str>) -> Result<RepositorySection> {
+        let own = self.options.repository.as_deref();
+        let section = self.configuration()?.repository(named.or(own))?.section;
         check_url(&section.url)?;
         Ok(section)
     }
@@ -133,7 +134,7 @@ impl Workplace {
 
     /// The repository, opened.
     pub fn repository(&self) -> Result<Repository> {
-        let section = self.repository_section(&self.configuration()?)?;
+        let section = self.section(None)?;
         let mut opened = self
             .repository
             .lock()
@@ -147,6 +148,12 @@ impl Workplace {
         let repository = Repository::at(&section, Some(owner), None)?;
         *opened = Some((section, repository.clone()));
         Ok(repository)
+    }
+
+    /// Another repository, opened.
+    pub fn other_repository(&self, named: &str) -> Result<Repository> {
+        let section = self.section(Some(named))?;
+        Repository::at(&section, Some(self.instance()?.owner), None)
     }
 
     /// The backup that `text` names; `latest` is the instance's own.
@@ -180,17 +187,23 @@ impl Workplace {
     }
 }
 
-/// The current directory of a server is nobody's choice.
-pub fn check_url(url: &str) -> Result<()> {
-    if url.contains("://") || Path::new(url).is_absolute() {
+/// A path from the root on, or a URL.
+fn check_url(url: &str) -> Result<()> {
+    if url.contains("://") {
         return Ok(());
     }
+    check_absolute("the repository", Path::new(url))
+}
+
+/// The current directory of a server is nobody's choice.
+pub fn check_absolute(what: &str, path: &Path) -> Result<()> {
+    if path.is_absolute() {
+        return Ok(());
+    }
+    let path = path.to_string_lossy();
     Err(Error::new(
         ErrorKind::Usage,
-        format!(
-            "the repository `{}` is not an absolute path",
-            url.escape_debug()
-        ),
+        format!("{what} `{}` is not an absolute path", path.escape_debug()),
     )
-    .hint("Name a directory from the root on, or a URL."))
+    .hint("Name a directory from the root on."))
 }

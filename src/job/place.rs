@@ -87,10 +87,15 @@ impl Place {
         }
     }
 
+    /// Makes the directory, where it is not there.
+    pub(super) fn make(&self) -> Result<()> {
+        make_directory(&self.directory, self.owner, PASSABLE)
+    }
+
     /// The lock of whoever restores. `Locked` while somebody has it.
     pub(super) fn lock(&self) -> Result<File> {
         let failed = || format!("cannot lock `{}`", self.directory.display());
-        make_directory(&self.directory, self.owner, PASSABLE)?;
+        self.make()?;
         let path = self.directory.join(LOCK);
         let file = OpenOptions::new()
             .write(true)
@@ -217,6 +222,20 @@ impl Place {
             }
         }
         Ok(Some(status))
+    }
+
+    /// The status of the job that somebody names. `NotFound` where there is none, or none any more.
+    pub fn find(&self, id: &str) -> Result<Status> {
+        // What is named comes from a browser: it must not become a path.
+        let is_there = self.ids()?.iter().any(|known| known == id);
+        let status = if is_there { self.status(id)? } else { None };
+        status.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("there is no restore `{}`", id.escape_debug()),
+            )
+            .hint("Without an id the last one is shown.")
+        })
     }
 
     /// The status of the restore that runs, or of the last one.

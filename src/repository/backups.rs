@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupId, Manifest, Status};
 use crate::format::record::{DrillCertificate, Mark, MarkKind, Run};
 use crate::format::{path, sealed};
+use crate::storage::Object;
 
 /// The fewest digits of an id that are taken for one.
 const ID_DIGITS: usize = 4;
@@ -328,6 +329,23 @@ impl Repository {
             runs.extend(run?);
         }
         runs.sort_by_key(|run| Reverse(run.started_at));
+        Ok(runs)
+    }
+
+    /// The last `count` runs that `wanted` holds for, the newest first. No older record is read than that takes.
+    pub fn last_runs(&self, count: usize, wanted: impl Fn(&Run) -> bool) -> Result<Vec<Run>> {
+        let objects = self.storage().list(path::RUNS)?;
+        let began = |object: Object| Some((path::parse_run(&object.path)?, object.path));
+        let mut named: Vec<_> = objects.into_iter().filter_map(began).collect();
+        named.sort_by(|one, other| other.cmp(one));
+        let mut runs = Vec::new();
+        for (_, path) in named {
+            if runs.len() >= count {
+                break;
+            }
+            let run: Option<Run> = sealed::unseal(&self.storage().read(&path)?).ok();
+            runs.extend(run.filter(&wanted));
+        }
         Ok(runs)
     }
 }

@@ -9,6 +9,7 @@
 mod ahead;
 pub mod backups;
 pub mod cache;
+pub mod chunk_set;
 pub mod chunks;
 pub mod condemned;
 mod fetch;

@@ -23,6 +23,9 @@ use crate::format::pack::PackBuilder;
 use crate::format::path;
 use crate::progress::Progress;
 
+/// An index of this size is closed, and another one begun: whoever reads or writes one has it in memory as a whole.
+const INDEX_CHUNKS: usize = 1 << 16;
+
 /// Packs written anew are closed at this size.
 const PACK_BYTES: u64 = 16 << 20;
 
@@ -174,7 +177,8 @@ impl Repository {
         Ok(gone)
     }
 
-    /// Writes one index in place of all, without the packs that are `leaving`, and with those that none described.
+    /// Writes new indexes in place of all, without the packs that are `leaving`, and with those that none described.
+    /// The last one supersedes the old ones: until it is there, these count as well.
     fn write_index(
         &self,
         plan: &Plan,
@@ -183,9 +187,6 @@ impl Repository {
         report: &mut Pruned,
     ) -> Result<()> {
         let indexes = &plan.survey.indexes;
-        let stays = |pack: &PackContent| {
-            plan.survey.packs.contains_key(&pack.id) && !leaving.contains(&pack.id)
-        };
         let described = |pack: &Digest256| {
             let unindexed = |content: &PackContent| content.id == *pack;
             !plan.survey.unindexed.iter().any(unindexed)
@@ -193,26 +194,24 @@ impl Repository {
         if !leaving.iter().any(described) {
             return Ok(());
         }
-        let mut packs = plan.survey.unindexed.clone();
-        packs.retain(stays);
+        let mut seen = HashSet::new();
+        let mut stays = |pack: &PackContent| {
+            plan.survey.packs.contains_key(&pack.id)
+                && !leaving.contains(&pack.id)
+                && seen.insert(pack.id)
+        };
+        let mut indexing = Indexing::new(self, lock);
+        for pack in plan.survey.unindexed.iter().filter(|pack| stays(pack)) {
+            indexing.add(pack.clone())?;
+        }
         for id in &indexes.sound {
             let index = self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))?;
-            packs.extend(index.packs.into_iter().filter(stays));
+            for pack in index.packs.into_iter().filter(&mut stays) {
+                indexing.add(pack)?;
+            }
         }
-        packs.sort_by_key(|pack| pack.id);
-        packs.dedup_by_key(|pack| pack.id);
-        let mut supersedes: Vec<_> = indexes
-            .sound
-            .iter()
-            .chain(&indexes.superseded)
-            .copied()
-            .collect();
-        supersedes.sort_unstable();
-        supersedes.dedup();
-        let (new, bytes) = Index { supersedes, packs }.encode()?;
-        lock.check()?;
-        self.create_or_keep(&path::index(&new), &bytes)?;
-        for id in indexes.sound.iter().filter(|id| **id != new) {
+        let written = indexing.finish(indexes.sound.iter().chain(&indexes.superseded))?;
+        for id in indexes.sound.iter().filter(|id| !written.contains(id)) {
             match self.storage().delete(&path::index(id)) {
                 Err(error) if error.kind() == ErrorKind::Denied => report.refused(&error),
                 result => result?,
@@ -254,7 +253,7 @@ impl Repository {
         }
         progress.stage("prune: repacking", None);
         let mut copied: HashSet<ChunkId> = HashSet::new();
-        let mut written = Vec::new();
+        let mut indexing = Indexing::new(self, lock);
         let mut open = PackBuilder::default();
         let mut done = Vec::new();
         for pack in chosen {
@@ -270,23 +269,16 @@ impl Repository {
                     open.add(place.id, place.codec, &stored, place.plain_bytes)?;
                 }
                 if open.stored_bytes() >= PACK_BYTES {
-                    written.push(self.put_pack(std::mem::take(&mut open), lock)?);
+                    indexing.add(self.put_pack(std::mem::take(&mut open), lock)?)?;
                 }
             }
             done.push(pack);
             report.repacked(plan, &pack);
         }
         if !open.is_empty() {
-            written.push(self.put_pack(open, lock)?);
+            indexing.add(self.put_pack(open, lock)?)?;
         }
-        written.sort_by_key(|pack| pack.id);
-        let index = Index {
-            supersedes: Vec::new(),
-            packs: written,
-        };
-        let (id, bytes) = index.encode()?;
-        lock.check()?;
-        self.create_or_keep(&path::index(&id), &bytes)?;
+        indexing.finish([])?;
         Ok(done)
     }
 
@@ -343,6 +335,67 @@ impl Repository {
             }
             result => result,
         }
+    }
+}
+
+/// Indexes being written.
+struct Indexing<'a> {
+    repository: &'a Repository,
+    lock: &'a Lock,
+    open: Index,
+    /// Chunks that the open one describes.
+    chunks: usize,
+    written: Vec<Digest256>,
+}
+
+impl<'a> Indexing<'a> {
+    fn new(repository: &'a Repository, lock: &'a Lock) -> Self {
+        Self {
+            repository,
+            lock,
+            open: Index::default(),
+            chunks: 0,
+            written: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, pack: PackContent) -> Result<()> {
+        if self.chunks >= INDEX_CHUNKS {
+            self.close()?;
+        }
+        self.chunks += pack.chunks.len();
+        self.open.packs.push(pack);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let mut index = std::mem::take(&mut self.open);
+        if index.packs.is_empty() && index.supersedes.is_empty() {
+            return Ok(());
+        }
+        index.packs.sort_by_key(|pack| pack.id);
+        self.chunks = 0;
+        let (id, bytes) = index.encode()?;
+        self.lock.check()?;
+        self.repository.create_or_keep(&path::index(&id), &bytes)?;
+        self.written.push(id);
+        Ok(())
+    }
+
+    /// Closes the last one, which supersedes these: until it is there they count as well. All that were written.
+    fn finish<'i>(
+        mut self,
+        supersedes: impl IntoIterator<Item = &'i Digest256>,
+    ) -> Result<Vec<Digest256>> {
+        let old = supersedes.into_iter();
+        self.open.supersedes = old
+            .filter(|id| !self.written.contains(id))
+            .copied()
+            .collect();
+        self.open.supersedes.sort_unstable();
+        self.open.supersedes.dedup();
+        self.close()?;
+        Ok(self.written)
     }
 }
 

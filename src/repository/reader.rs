@@ -48,15 +48,19 @@ struct State {
 impl Repository {
     /// Reads the indexes; a damaged or missing one costs time later, not data.
     pub fn reader(&self) -> Result<Reader> {
-        let chunks = self.read_indexes()?.chunks;
-        Ok(Reader {
+        Ok(self.reader_of(self.read_indexes()?.chunks))
+    }
+
+    /// A reader that finds chunks where `chunks` says.
+    pub(super) fn reader_of(&self, chunks: ChunkMap) -> Reader {
+        Reader {
             repository: self.clone(),
             state: RwLock::new(State {
                 chunks,
                 recovered: false,
             }),
             ahead: self.storage.is_remote().then(Ahead::default),
-        })
+        }
     }
 }
 
@@ -117,6 +121,19 @@ impl Reader {
             ahead.hold(*pack, range.clone(), bytes);
             Ok(())
         });
+    }
+
+    /// What it knows.
+    pub(super) fn into_chunks(self) -> ChunkMap {
+        let state = self.state.into_inner();
+        state.unwrap_or_else(PoisonError::into_inner).chunks
+    }
+
+    /// Stored bytes of the chunk, where it is known.
+    pub fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, place) = state.chunks.get(id)?;
+        Some(place.range().end - place.range().start)
     }
 
     /// Where the chunk lies first.

@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 
 use comfy_table::Cell;
-use serde::Serialize;
 
-use obbackup::command::backup::{self, BackupOptions, BackupPlan, BackupTaken};
-use obbackup::command::copy::{CopyOutcome, copy_to_each};
+use obbackup::command::backup::{self, BackupOptions, BackupPlan};
+use obbackup::command::copy::{self, CopyOutcome, TakenAndCopied, copy_to_each};
 use obbackup::command::restore::states::Expiry;
-use obbackup::config::RepositorySection;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
 
@@ -36,9 +34,10 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         return Ok(Outcome::Good);
     }
     // Before the work: a name that is not known should not show after it.
-    let targets = copy_targets(session, arguments)?;
     let configuration = session.configuration()?;
-    let place = session.repository_choice()?.section.url;
+    let section = session.repository_choice()?.section;
+    let targets = copy::targets(&configuration, &section, &arguments.copy_to)?;
+    let place = section.url;
     let books = session.books(&instance, &configuration);
     let open = || session.repository();
     let taken = session.work(|progress| {
@@ -75,7 +74,7 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         })?
     };
     let all_copied = copies.iter().all(|copy| copy.copied.is_some());
-    let document = Document {
+    let document = TakenAndCopied {
         taken: &taken,
         copies: &copies,
     };
@@ -93,27 +92,6 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
         Status::Good if all_copied => Outcome::Good,
         _ => Outcome::But(ErrorKind::Partial),
     })
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(flatten)]
-    taken: &'a BackupTaken,
-    copies: &'a [CopyOutcome],
-}
-
-/// The repositories that the new backup is copied to, each once.
-fn copy_targets(session: &Session, arguments: &Backup) -> Result<Vec<(String, RepositorySection)>> {
-    let configuration = session.configuration()?;
-    let configured = session.repository_choice()?.section.copy_to;
-    let mut targets: Vec<(String, RepositorySection)> = Vec::new();
-    for name in configured.iter().chain(&arguments.copy_to) {
-        if targets.iter().all(|(known, _)| known != name) {
-            let section = configuration.repository(Some(name))?.section;
-            targets.push((name.clone(), section));
-        }
-    }
-    Ok(targets)
 }
 
 fn copy_text(copy: &CopyOutcome) -> String {

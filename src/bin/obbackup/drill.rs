@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color};
 
-use obbackup::command::drill::{self, DrillOptions, DrillPlan, Drilled, Verdict};
+use obbackup::command::drill::{self, DrillPlan, Drilled, Verdict};
 use obbackup::error::{ErrorKind, Result};
 
 use crate::Outcome;
@@ -17,9 +17,7 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = session.resolve(&repository, arguments.id.as_deref().unwrap_or("latest"))?;
     let surroundings = session.surroundings()?;
-    let options = DrillOptions {
-        directories: session.drill_directories(arguments.scratch.as_deref())?,
-    };
+    let options = session.drill_options(arguments.scratch.as_deref())?;
     if arguments.dry_run {
         let plan = drill::plan(&instance, &repository, &backup, &options, &surroundings)?;
         session.output.show(&plan, |_| plan_text(&plan))?;

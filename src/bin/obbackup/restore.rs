@@ -10,8 +10,7 @@ use obbackup::command::contents::Place;
 use obbackup::command::restore::{
     self, Control, Destination, Replaced, RestoreOptions, RestorePlan, Restored,
 };
-use obbackup::error::{Error, ErrorKind, Result};
-use obbackup::format::bytes::ByteString;
+use obbackup::error::Result;
 use obbackup::format::manifest::Part;
 use obbackup::job::{About, Verb};
 use obbackup::target::database::Neutralized;
@@ -156,21 +155,10 @@ fn options(arguments: &Restore) -> Result<RestoreOptions> {
         paths: arguments
             .path
             .iter()
-            .map(|text| file_place(text.as_bytes()))
+            .map(|text| Place::of_files(text.as_bytes()))
             .collect::<Result<_>>()?,
         neutralize: arguments.neutralize,
     })
-}
-
-fn file_place(text: &[u8]) -> Result<(Part, ByteString)> {
-    match Place::parse(text)? {
-        Place::File(part, path) => Ok((part, path.into())),
-        Place::Root | Place::Database | Place::Table(_) => Err(Error::new(
-            ErrorKind::Usage,
-            "--path takes files and directories only",
-        )
-        .hint("A table's rows come with: obbackup cat ID table:SCHEMA.NAME")),
-    }
 }
 
 fn plan_text(output: &Output, plan: &RestorePlan) -> String {

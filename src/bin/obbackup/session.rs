@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use chrono_tz::Tz;
 
+use obbackup::command::drill::DrillOptions;
 use obbackup::command::nights::Place;
 use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
@@ -224,12 +225,10 @@ impl Session {
     }
 
     /// Where a drill may restore files: as named, else as configured, else where short-lived files go.
-    pub fn drill_directories(&self, named: Option<&Path>) -> Result<Vec<PathBuf>> {
-        let configured = self.configuration()?.drill.directory;
-        match named.map(absolute).transpose()?.or(configured) {
-            Some(directory) => Ok(vec![directory]),
-            None => Ok(vec![std::env::temp_dir(), PathBuf::from("/var/tmp")]),
-        }
+    pub fn drill_options(&self, named: Option<&Path>) -> Result<DrillOptions> {
+        let section = self.configuration()?.drill;
+        let named = named.map(absolute).transpose()?;
+        Ok(DrillOptions::below(named, &section, std::env::temp_dir()))
     }
 
     /// Shows long work's progress as was asked for; `cancel` is set by whoever asks to stop.

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use comfy_table::{Cell, Color};
-use serde::Serialize;
 
 use obbackup::command::doctor::Health;
 use obbackup::command::space::{Forecast, Level};
@@ -49,41 +48,8 @@ pub fn df(session: &Session) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-#[derive(Serialize)]
-struct Listed {
-    repositories: Vec<ListedRepository>,
-}
-
-#[derive(Serialize)]
-struct ListedRepository {
-    name: String,
-    url: String,
-    default: bool,
-    copy_to: Vec<String>,
-    region: Option<String>,
-    endpoint: Option<String>,
-    require_mount: bool,
-}
-
 pub fn list(session: &Session) -> Result<Outcome> {
-    let configuration = session.configuration()?;
-    // Without a default the only one is meant.
-    let only = configuration.repository.len() == 1;
-    let repositories = configuration.repository.iter().map(|(name, section)| {
-        let default = configuration.default_repository.as_ref();
-        ListedRepository {
-            default: default.map_or(only, |default| default == name),
-            name: name.clone(),
-            url: section.url.clone(),
-            copy_to: section.copy_to.clone(),
-            region: section.region.clone(),
-            endpoint: section.endpoint.clone(),
-            require_mount: section.require_mount,
-        }
-    });
-    let listed = Listed {
-        repositories: repositories.collect(),
-    };
+    let listed = storage::repositories(&session.configuration()?);
     session.output.show(&listed, |output| {
         if listed.repositories.is_empty() {
             return "No repository is set up. Create one: obbackup init --repository DIR\n"

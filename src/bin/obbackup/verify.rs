@@ -6,16 +6,13 @@ use comfy_table::{Cell, Color};
 use obbackup::command::verify::{Verified, verify};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
-use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
+use obbackup::repository::verify::{Severity, VerifyOptions};
 
 use crate::Outcome;
 use crate::arguments::Verify;
 use crate::drill;
 use crate::output::{Output, counted, safe, size};
 use crate::session::Session;
-
-/// How many damaged objects a message names.
-const SHOWN: usize = 10;
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     if arguments.drill {
@@ -36,47 +33,22 @@ pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     session
         .output
         .show(&verified, |output| text(output, &verified))?;
-    if verified.sound {
+    let Some(damage) = verified.damage() else {
         return Ok(Outcome::Good);
-    }
-    tell(
-        session,
-        &verified.verification,
-        &repository.storage().location(),
-    )?;
+    };
+    tell(session, &damage, &repository.storage().location())?;
     Ok(Outcome::But(ErrorKind::Damaged))
 }
 
 /// Tells whom it concerns, where there is an instance that says who that is.
-fn tell(session: &Session, verification: &Verification, place: &str) -> Result<()> {
+fn tell(session: &Session, damage: &Error, place: &str) -> Result<()> {
     let Some(instance) = session.instance_if_any()? else {
         return Ok(());
     };
     let configuration = session.configuration()?;
-    let damaged = verification
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Damage);
-    let objects: Vec<_> = damaged.map(|finding| finding.object.as_str()).collect();
-    let shown = objects
-        .iter()
-        .take(SHOWN)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let error = Error::new(
-        ErrorKind::Damaged,
-        format!(
-            "{}: {shown}",
-            counted(objects.len() as u64, "damaged object")
-        ),
-    )
-    .hint(
-        "`obbackup verify --read-data` names them all; a new backup stores again what is missing.",
-    );
     if let Some(books) = session.books(&instance, &configuration) {
         session.work_unseen(|progress| {
-            books.verify_failed(place, &error, progress);
+            books.verify_failed(place, damage, progress);
             Ok(())
         })?;
     }

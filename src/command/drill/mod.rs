@@ -18,6 +18,7 @@ use super::list::BackupSummary;
 use super::room::{self, Rooms};
 use super::surroundings::Surroundings;
 use super::tenant;
+use crate::config::DrillSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{Manifest, Part, Status};
 use crate::format::record::DrillCertificate;
@@ -38,6 +39,18 @@ use scratch::{Names, Scratch};
 pub struct DrillOptions {
     /// Directories below which the files may be restored: the first with room is taken.
     pub directories: Vec<PathBuf>,
+}
+
+impl DrillOptions {
+    /// Below `directory`, else where the configuration says, else where short-lived files go.
+    pub fn below(directory: Option<PathBuf>, section: &DrillSection, temporary: PathBuf) -> Self {
+        Self {
+            directories: directory.or_else(|| section.directory.clone()).map_or_else(
+                || vec![temporary, PathBuf::from("/var/tmp")],
+                |one| vec![one],
+            ),
+        }
+    }
 }
 
 /// What a drill would do.

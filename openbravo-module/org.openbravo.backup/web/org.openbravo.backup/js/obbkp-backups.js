@@ -1,19 +1,14 @@
-// The window Backups: its buttons, and what is seen above the grid while work is running.
+// The window Backups: its buttons, and what is seen above the grid.
 (function() {
   var TAB_ID = '39927EDA97E19311BCC91627C244B143',
     HANDLERS = 'org.openbravo.backup.erp.',
-    PARTS = ['database', 'sources', 'deploy', 'attachments', 'configuration'],
     POLL_MILLISECONDS = 1000,
+    // What stands in for the application during a restore says so by this.
+    STAND_IN = 'X-Obbackup',
     DATE_WIDTH = 140,
-    watched = {};
-
-  function label(key) {
-    return OB.I18N.getLabel('OBBKP_' + key);
-  }
-
-  function lines(text) {
-    return isc.makeXMLSafe(text || '').replace(/\n/g, '<br>');
-  }
+    label = OB.OBBKP.label,
+    html = OB.OBBKP.html,
+    dialogs = OB.OBBKP.dialogs;
 
   function say(view, message) {
     var types = {
@@ -24,96 +19,127 @@
     };
     view.messageBar.setMessage(
       types[message.type],
-      lines(message.title),
-      lines(message.text)
+      html(message.title),
+      html(message.text)
     );
   }
 
-  function ask(view, handler, request) {
+  function call(view, handler, request, then) {
     OB.RemoteCallManager.call(
       HANDLERS + handler,
       request || {},
       {},
       function(response, answer) {
         if (!view.destroyed && answer) {
-          answered(view, answer);
+          then(answer);
         }
       }
     );
   }
 
-  // A bar with the stage beside it; made when it is first needed.
-  function bar(view) {
-    if (!view.obbkpBar) {
-      view.obbkpProgress = isc.Progressbar.create({ width: 260, height: 14 });
-      view.obbkpText = isc.Label.create({ width: '*', height: 20, contents: '' });
-      view.obbkpBar = isc.HLayout.create({
-        height: 26,
-        membersMargin: 10,
-        layoutMargin: 4,
-        defaultLayoutAlign: 'center',
-        visibility: 'hidden',
-        members: [view.obbkpProgress, view.obbkpText]
-      });
-      view.gridFormMessageLayout.addMember(view.obbkpBar, 0);
+  function ask(view, handler, request) {
+    view.messageBar.hide();
+    call(view, handler, request, function(answer) {
+      answered(view, answer);
+    });
+  }
+
+  // A restore stops the application: then this goes on on the page that stands in for it, which opens the
+  // application when that answers again.
+  function leave(state) {
+    window.location.replace(state.page || OB.Application.contextUrl);
+  }
+
+  // Asks how far the work is. Not by the remote call manager, which shows an error where the application is down.
+  function poll(view, state) {
+    var request = new XMLHttpRequest();
+    state.polling = true;
+    request.open(
+      'POST',
+      OB.Application.contextUrl +
+        'org.openbravo.client.kernel?_action=' +
+        HANDLERS +
+        'StatusHandler'
+    );
+    request.setRequestHeader('Content-Type', 'application/json;charset=UTF-8');
+    request.onloadend = function() {
+      var answer = null;
+      state.polling = false;
+      if (view.destroyed) {
+        return;
+      }
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch (e) {
+        // Not from the handler.
+      }
+      if (request.status === 0) {
+        // Nobody there: the page is on its way, or cannot be had on this port.
+        state.isDown = state.isRestoring;
+        view.obbkpStrips.showWork({ text: label('Waiting'), isRestore: true });
+        later(view, state);
+      } else if (state.isDown || request.getResponseHeader(STAND_IN)) {
+        leave(state);
+      } else if (answer && answer.running !== undefined) {
+        answered(view, answer);
+      } else {
+        // The session has ended.
+        view.obbkpStrips.hideWork();
+      }
+    };
+    request.send(JSON.stringify({ csrfToken: OB.User.csrfToken }));
+  }
+
+  function later(view, state) {
+    if (!state.polling) {
+      state.polling = true;
+      isc.Timer.setTimeout(function() {
+        poll(view, state);
+      }, POLL_MILLISECONDS);
     }
-    return view.obbkpBar;
   }
 
   function answered(view, answer) {
-    var state = watched[view.ID],
-      isNew;
+    var state = view.obbkpState,
+      strips = view.obbkpStrips,
+      message = answer.problem || answer.answer;
+    if (state.isRestoring && !answer.isRestore) {
+      // It has ended before it stopped the application.
+      message = message || answer.restored;
+      ask(view, 'RefreshHandler');
+    }
     state.running = answer.running === true;
+    state.isRestoring = answer.isRestore === true;
+    if (answer.page) {
+      state.page = answer.page;
+    }
     if (state.running) {
-      bar(view).show();
-      view.obbkpProgress.setPercentDone(answer.percent || 0);
-      view.obbkpText.setContents(lines(answer.text));
-      isc.Timer.setTimeout(function() {
-        if (!view.destroyed && !state.asking) {
-          state.asking = true;
-          OB.RemoteCallManager.call(
-            HANDLERS + 'StatusHandler',
-            {},
-            {},
-            function(response, next) {
-              state.asking = false;
-              if (!view.destroyed && next) {
-                answered(view, next);
-              }
-            }
-          );
-        }
-      }, POLL_MILLISECONDS);
+      strips.showWork(answer);
+      later(view, state);
     } else {
-      bar(view).hide();
+      strips.hideWork();
     }
-    isNew = answer.finished !== undefined && answer.finished !== state.finished;
-    if (isNew) {
-      state.finished = answer.finished;
-      if (answer.outcome) {
-        say(view, {
-          type: answer.outcome.type,
-          title: answer.outcome.title,
-          text: [answer.outcome.text, answer.summary].filter(Boolean).join('\n')
-        });
-        view.refresh();
-      }
-    }
-    if (answer.unconfigured) {
-      say(view, {
-        type: 'info',
-        title: label('NoRepository'),
-        text: label('NoRepositoryHelp')
-      });
-    } else if (answer.problem) {
-      say(view, answer.problem);
-    } else if (answer.answer) {
-      say(view, answer.answer);
-    } else if (answer.summary) {
-      if (!isNew || !answer.outcome) {
-        say(view, { type: 'info', title: answer.summary, text: '' });
-      }
+    if (answer.isChanged) {
       view.refresh();
+    }
+    if (answer.repository) {
+      strips.showRepository(answer.repository);
+      strips.showRestore(answer.lastRestore);
+      view.refresh();
+    }
+    if (
+      answer.finished !== undefined &&
+      answer.finished !== state.finished &&
+      !state.running
+    ) {
+      state.finished = answer.finished;
+      message = message || answer.outcome;
+      if (!answer.repository) {
+        ask(view, 'RefreshHandler');
+      }
+    }
+    if (message) {
+      say(view, message);
     }
     view.toolBar.updateButtonState(true);
   }
@@ -126,14 +152,61 @@
     }
   }
 
+  function nameRepository(view) {
+    dialogs.nameRepository(function(values) {
+      call(view, 'RepositoryHandler', values, function(answer) {
+        answered(view, answer);
+        if (!answer.problem) {
+          ask(view, 'RefreshHandler');
+        }
+      });
+    });
+  }
+
+  // Shows what would be done, and does it when the instance's name was typed.
+  function replace(view, request) {
+    say(view, { type: 'info', title: label('Planning'), text: '' });
+    request.isPlan = true;
+    call(view, 'RestoreHandler', request, function(answer) {
+      view.messageBar.hide();
+      if (!answer.plan) {
+        answered(view, answer);
+        return;
+      }
+      dialogs.replace(answer.plan, function(instance) {
+        request.isPlan = false;
+        request.instance = instance;
+        say(view, { type: 'info', title: label('HandingOver'), text: '' });
+        call(view, 'RestoreHandler', request, function(begun) {
+          view.messageBar.hide();
+          answered(view, begun);
+        });
+      });
+    });
+  }
+
   // Once for each opened window: what the repository holds now.
   function watch(view) {
-    if (!watched[view.ID]) {
-      watched[view.ID] = { running: false };
+    if (!view.obbkpState) {
+      view.obbkpState = { running: false };
+      view.obbkpStrips = new OB.OBBKP.Strips(view, {
+        cancel: function() {
+          ask(view, 'CancelHandler');
+        },
+        nameRepository: function() {
+          nameRepository(view);
+        },
+        test: function() {
+          ask(view, 'TestHandler');
+        },
+        undo: function() {
+          replace(view, { isUndo: true });
+        }
+      });
       widen(view.viewGrid);
       ask(view, 'RefreshHandler');
     }
-    return watched[view.ID];
+    return view.obbkpState;
   }
 
   function selected(view) {
@@ -141,119 +214,7 @@
     return records && records.length === 1 ? records[0] : null;
   }
 
-  function dialog(title, fields, action, width, height) {
-    var popup, form, buttons;
-    form = isc.DynamicForm.create({
-      autoFocus: true,
-      titleOrientation: 'top',
-      numCols: 1,
-      width: '100%',
-      fields: fields
-    });
-    buttons = isc.HStack.create({ height: 30, membersMargin: 10, align: 'center' });
-    buttons.addMembers([
-      isc.OBFormButton.create({
-        title: title,
-        action: function() {
-          if (form.validate()) {
-            action(form.getValues());
-            popup.closeClick();
-          }
-        }
-      }),
-      isc.OBFormButton.create({
-        title: OB.I18N.getLabel('UINAVBA_Cancel'),
-        action: function() {
-          popup.closeClick();
-        }
-      })
-    ]);
-    popup = isc.OBPopup.create({
-      title: title,
-      width: width,
-      height: height,
-      showMinimizeButton: false,
-      showMaximizeButton: false,
-      items: [
-        isc.VLayout.create({
-          width: '100%',
-          height: '100%',
-          layoutMargin: 15,
-          membersMargin: 12,
-          members: [form, buttons]
-        })
-      ]
-    });
-    popup.show();
-  }
-
-  function backUp(view) {
-    var fields = [
-      {
-        name: 'label',
-        title: label('Label'),
-        type: 'OBTextItem',
-        width: 380,
-        length: 255
-      }
-    ];
-    PARTS.forEach(function(part) {
-      fields.push({
-        name: part,
-        title: label('Part_' + part),
-        type: 'checkbox',
-        defaultValue: true
-      });
-    });
-    dialog(
-      label('BackUpNow'),
-      fields,
-      function(values) {
-        var parts = PARTS.filter(function(part) {
-          return values[part] !== false;
-        });
-        ask(view, 'BackupHandler', {
-          label: values.label || '',
-          parts: parts.length === PARTS.length ? [] : parts
-        });
-      },
-      430,
-      330
-    );
-  }
-
-  function nameRepository(view) {
-    dialog(
-      label('NameRepository'),
-      [
-        {
-          name: 'repository',
-          title: label('RepositoryPath'),
-          type: 'OBTextItem',
-          width: 420,
-          required: true
-        }
-      ],
-      function(values) {
-        OB.RemoteCallManager.call(
-          HANDLERS + 'RepositoryHandler',
-          { repository: values.repository },
-          {},
-          function(response, answer) {
-            if (answer && answer.problem) {
-              answered(view, answer);
-            } else {
-              ask(view, 'RefreshHandler');
-            }
-          }
-        );
-      },
-      470,
-      190
-    );
-  }
-
-  function button(name, position, act, isEnabled) {
+  function button(name, position, act, needsOne, update) {
     OB.ToolbarRegistry.registerButton(
       'obbkp_' + name,
       isc.OBToolbarTextButton,
@@ -261,10 +222,15 @@
         title: label(name),
         prompt: label(name + 'Help'),
         action: function() {
-          act(this.view);
+          act(this.view, needsOne ? selected(this.view) : null);
         },
         updateState: function() {
-          this.setDisabled(!isEnabled(watch(this.view), this.view));
+          var state = watch(this.view),
+            record = selected(this.view);
+          this.setDisabled(state.running || (needsOne && record === null));
+          if (update) {
+            update(this, record);
+          }
         }
       },
       position,
@@ -272,61 +238,53 @@
     );
   }
 
-  function idle(state) {
-    return !state.running;
-  }
-
-  function idleWithOne(state, view) {
-    return !state.running && selected(view) !== null;
-  }
-
-  button('BackUpNow', 500, backUp, idle);
+  button('BackUpNow', 500, function(view) {
+    dialogs.backUp(function(request) {
+      ask(view, 'BackupHandler', request);
+    });
+  });
   button(
-    'Cancel',
+    'Restore',
     510,
-    function(view) {
-      ask(view, 'CancelHandler');
+    function(view, record) {
+      replace(view, { row: record.id });
     },
-    function(state) {
-      return state.running;
-    }
+    true
   );
   button(
     'Verify',
     520,
-    function(view) {
-      ask(view, 'VerifyHandler', { row: selected(view).id });
+    function(view, record) {
+      ask(view, 'VerifyHandler', { row: record.id });
     },
-    idleWithOne
+    true
+  );
+  button(
+    'Pin',
+    530,
+    function(view, record) {
+      ask(view, 'PinHandler', { row: record.id, pinned: !record.pinned });
+    },
+    true,
+    function(me, record) {
+      me.setTitle(label(record && record.pinned ? 'Unpin' : 'Pin'));
+    }
   );
   button(
     'Delete',
-    530,
-    function(view) {
-      var record = selected(view);
-      isc.ask(label('DeleteConfirm') + ' ' + record._identifier, function(yes) {
+    540,
+    function(view, record) {
+      isc.ask(label('DeleteConfirm') + ' ' + html(record._identifier), function(
+        yes
+      ) {
         if (yes) {
           ask(view, 'DeleteHandler', { row: record.id });
         }
       });
     },
-    idleWithOne
+    true
   );
-  button(
-    'Refresh',
-    540,
-    function(view) {
-      ask(view, 'RefreshHandler');
-    },
-    idle
-  );
-  button(
-    'Test',
-    550,
-    function(view) {
-      ask(view, 'TestHandler');
-    },
-    idle
-  );
-  button('NameRepository', 560, nameRepository, idle);
+  button('Refresh', 550, function(view) {
+    ask(view, 'RefreshHandler');
+  });
 })();

@@ -10,90 +10,90 @@ import org.openbravo.model.common.enterprise.Organization;
 /** As generate.entities writes it out of the module's dictionary. */
 public class MirroredBackup extends BaseOBObject {
   public String getBackupHash() {
-    throw new UnsupportedOperationException();
+    return (String) get("backupHash");
   }
 
   public String getRepositoryLocation() {
-    throw new UnsupportedOperationException();
+    return (String) get("repositoryLocation");
   }
 
   public void setShortNumber(String value) {
-    throw new UnsupportedOperationException();
+    set("shortNumber", value);
   }
 
   public void setBackupHash(String value) {
-    throw new UnsupportedOperationException();
+    set("backupHash", value);
   }
 
   public void setDateTaken(Date value) {
-    throw new UnsupportedOperationException();
+    set("dateTaken", value);
   }
 
   public void setYearTaken(String value) {
-    throw new UnsupportedOperationException();
+    set("yearTaken", value);
   }
 
   public void setMonthTaken(String value) {
-    throw new UnsupportedOperationException();
+    set("monthTaken", value);
   }
 
   public void setDayTaken(String value) {
-    throw new UnsupportedOperationException();
+    set("dayTaken", value);
   }
 
   public void setBackupStatus(String value) {
-    throw new UnsupportedOperationException();
+    set("backupStatus", value);
   }
 
   public void setBackupType(String value) {
-    throw new UnsupportedOperationException();
+    set("backupType", value);
   }
 
   public void setBackupLabel(String value) {
-    throw new UnsupportedOperationException();
+    set("backupLabel", value);
   }
 
   public void setDataMegabytes(BigDecimal value) {
-    throw new UnsupportedOperationException();
+    set("dataMegabytes", value);
   }
 
   public void setNewMegabytes(BigDecimal value) {
-    throw new UnsupportedOperationException();
+    set("newMegabytes", value);
   }
 
   public void setDurationSeconds(BigDecimal value) {
-    throw new UnsupportedOperationException();
+    set("durationSeconds", value);
   }
 
   public void setBackupContents(String value) {
-    throw new UnsupportedOperationException();
+    set("backupContents", value);
   }
 
   public void setOpenbravoVersion(String value) {
-    throw new UnsupportedOperationException();
+    set("openbravoVersion", value);
   }
 
   public void setPostgresqlVersion(String value) {
-    throw new UnsupportedOperationException();
+    set("postgresqlVersion", value);
   }
 
   public void setPinned(Boolean value) {
-    throw new UnsupportedOperationException();
+    set("pinned", value);
   }
 
   public void setRepositoryLocation(String value) {
-    throw new UnsupportedOperationException();
+    set("repositoryLocation", value);
   }
 
   public void setBackupWarnings(String value) {
-    throw new UnsupportedOperationException();
+    set("backupWarnings", value);
   }
 
   public void setClient(Client value) {
-    throw new UnsupportedOperationException();
+    set("client", value);
   }
 
   public void setOrganization(Organization value) {
-    throw new UnsupportedOperationException();
+    set("organization", value);
   }
 }

@@ -1,11 +1,17 @@
 package org.openbravo.base.provider;
 
 public class OBProvider {
+  private static final OBProvider INSTANCE = new OBProvider();
+
   public static OBProvider getInstance() {
-    throw new UnsupportedOperationException();
+    return INSTANCE;
   }
 
   public <T> T get(Class<T> type) {
-    throw new UnsupportedOperationException();
+    try {
+      return type.getDeclaredConstructor().newInstance();
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(e);
+    }
   }
 }

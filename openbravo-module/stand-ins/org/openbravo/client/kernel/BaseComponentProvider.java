@@ -4,4 +4,9 @@ public abstract class BaseComponentProvider implements ComponentProvider {
   protected ComponentResource createStaticResource(String path, boolean includeAlsoInClassicMode) {
     return new ComponentResource();
   }
+
+  protected ComponentResource createStyleSheetResource(String path,
+      boolean includeAlsoInClassicMode) {
+    return new ComponentResource();
+  }
 }

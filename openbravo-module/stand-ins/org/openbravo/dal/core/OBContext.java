@@ -3,27 +3,33 @@ package org.openbravo.dal.core;
 import org.openbravo.model.ad.access.Role;
 
 public class OBContext {
+  private static final ThreadLocal<OBContext> CURRENT = new ThreadLocal<>();
+
+  private final Role role = new Role();
+
   public static OBContext getOBContext() {
-    throw new UnsupportedOperationException();
+    return CURRENT.get();
   }
 
   public static void setOBContext(OBContext context) {
-    throw new UnsupportedOperationException();
+    CURRENT.set(context);
   }
 
   public static void setOBContext(String userId, String roleId, String clientId, String orgId) {
-    throw new UnsupportedOperationException();
+    OBContext context = new OBContext();
+    context.role.set("id", roleId);
+    CURRENT.set(context);
   }
 
   public static void setAdminMode(boolean checksOrganizationAndClient) {
-    throw new UnsupportedOperationException();
+    // Nothing is checked here.
   }
 
   public static void restorePreviousMode() {
-    throw new UnsupportedOperationException();
+    // See above.
   }
 
   public Role getRole() {
-    throw new UnsupportedOperationException();
+    return role;
   }
 }

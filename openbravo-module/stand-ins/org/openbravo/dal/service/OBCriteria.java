@@ -4,8 +4,6 @@ import java.util.List;
 
 import org.openbravo.base.structure.BaseOBObject;
 
-public class OBCriteria<E extends BaseOBObject> {
-  public List<E> list() {
-    throw new UnsupportedOperationException();
-  }
+public abstract class OBCriteria<E extends BaseOBObject> {
+  public abstract List<E> list();
 }

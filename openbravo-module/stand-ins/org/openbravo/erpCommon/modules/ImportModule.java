@@ -7,11 +7,17 @@ import org.openbravo.service.centralrepository.Module;
 public class ImportModule implements Serializable {
   private static final long serialVersionUID = 1L;
 
+  private final transient Module[] modules;
+
+  public ImportModule(Module... modules) {
+    this.modules = modules;
+  }
+
   public Module[] getModulesToInstall() {
-    throw new UnsupportedOperationException();
+    return modules;
   }
 
   public Module[] getModulesToUpdate() {
-    throw new UnsupportedOperationException();
+    return new Module[0];
   }
 }

@@ -1,15 +1,31 @@
 package org.openbravo.service.centralrepository;
 
 public class Module {
+  private String moduleID;
+  private String packageName;
+  private String versionNo;
+
   public String getModuleID() {
-    throw new UnsupportedOperationException();
+    return moduleID;
+  }
+
+  public void setModuleID(String moduleID) {
+    this.moduleID = moduleID;
   }
 
   public String getPackageName() {
-    throw new UnsupportedOperationException();
+    return packageName;
+  }
+
+  public void setPackageName(String packageName) {
+    this.packageName = packageName;
   }
 
   public String getVersionNo() {
-    throw new UnsupportedOperationException();
+    return versionNo;
+  }
+
+  public void setVersionNo(String versionNo) {
+    this.versionNo = versionNo;
   }
 }

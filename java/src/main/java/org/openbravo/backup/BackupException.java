@@ -1,8 +1,8 @@
 package org.openbravo.backup;
 
 /**
- * What went wrong: a stable code for programs, a message that says what happened to what, and a hint
- * that says what to do about it.
+ * What went wrong: a stable code for programs, a message that says what happened to what, and a
+ * hint that says what to do about it.
  */
 public final class BackupException extends RuntimeException {
   private static final long serialVersionUID = 1L;

@@ -31,8 +31,8 @@ public final class BackupOptions extends Request {
   }
 
   /**
-   * Only this part, and others that are added the same way: {@code database}, {@code sources}, {@code
-   * deploy}, {@code attachments}, {@code configuration}.
+   * Only this part, and others that are added the same way: {@code database}, {@code sources},
+   * {@code deploy}, {@code attachments}, {@code configuration}.
    */
   public BackupOptions only(String part) {
     return new BackupOptions(withMore("only", part));
@@ -41,6 +41,11 @@ public final class BackupOptions extends Request {
   /** Read every file, also where size and times say that it did not change. */
   public BackupOptions fullRead() {
     return new BackupOptions(with("full_read", true));
+  }
+
+  /** Copy it to this repository of the configuration too, besides those of {@code copy_to}. */
+  public BackupOptions copyTo(String repository) {
+    return new BackupOptions(withMore("copy_to", repository));
   }
 
   String json(boolean dryRun) {

@@ -99,4 +99,41 @@ public final class BackupSummary extends Document {
   public List<String> warnings() {
     return texts("warnings");
   }
+
+  /** The last time that it was restored for trial, or null. */
+  public LastDrill lastDrill() {
+    return document("drill", LastDrill::new);
+  }
+
+  /** Of a new backup, what became of its copies in other repositories; empty in a list. */
+  public List<CopyOutcome> copies() {
+    return documents("copies", CopyOutcome::new);
+  }
+
+  /** A test restore of a backup. */
+  public static final class LastDrill extends Document {
+    private LastDrill(Map<String, Object> fields) {
+      super(fields);
+    }
+
+    /** When. */
+    public Instant at() {
+      return time("at");
+    }
+
+    /** By whom, as {@code user@host}. */
+    public String by() {
+      return text("by");
+    }
+
+    /** Whether it was restored and every check held. */
+    public boolean isPassed() {
+      return flag("passed");
+    }
+
+    /** What did not hold. */
+    public List<String> failures() {
+      return texts("failures");
+    }
+  }
 }

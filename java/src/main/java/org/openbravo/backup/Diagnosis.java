@@ -21,7 +21,7 @@ public final class Diagnosis extends Document {
 
   /** One thing that was looked at. */
   public static final class Check extends Document {
-    private Check(Map<String, Object> fields) {
+    Check(Map<String, Object> fields) {
       super(fields);
     }
 

@@ -9,8 +9,9 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * An answer of the native library: an immutable JSON object. Subclasses name what is usually needed;
- * {@link #json()} has all of it, also what a newer library says that this class does not know.
+ * An answer of the native library: an immutable JSON object. Subclasses name what is usually
+ * needed; {@link #json()} has all of it, also what a newer library says that this class does not
+ * know.
  */
 public abstract class Document {
   private final Map<String, Object> fields;

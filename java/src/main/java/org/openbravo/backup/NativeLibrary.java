@@ -31,8 +31,8 @@ import java.util.UUID;
  * Loads the native library out of the jar.
  *
  * <p>Each class loader gets a copy of its own: a JVM refuses to load one file in two of them, as a
- * reloaded web application would. The copy is written to a directory that is ours alone, and deleted
- * as soon as it is loaded; the system keeps what is mapped.
+ * reloaded web application would. The copy is written to a directory that is ours alone, and
+ * deleted as soon as it is loaded; the system keeps what is mapped.
  */
 final class NativeLibrary {
   private static final String LIBRARY = "libobbackup.so";
@@ -164,7 +164,9 @@ final class NativeLibrary {
     }
   }
 
-  /** Copies a file out of the jar; nothing but the very bytes that the build put in may be loaded. */
+  /**
+   * Copies a file out of the jar; nothing but the very bytes that the build put in may be loaded.
+   */
   private static void extract(String platform, String name, Path to) {
     String expected = expectedSum(platform, name);
     String sum;
@@ -256,7 +258,8 @@ final class NativeLibrary {
     int version = message.indexOf("GLIBC_");
     if (version >= 0 && message.contains("not found")) {
       String needed = message.substring(version + 6).replaceAll("[^0-9.].*", "");
-      return cannot("the native library needs glibc " + needed + " or newer, and this system's is older",
+      return cannot(
+          "the native library needs glibc " + needed + " or newer, and this system's is older",
           "Use a newer system, or build the jar on this one: make java", cause);
     }
     if (message.contains("failed to map segment")) {

@@ -36,8 +36,8 @@ public final class OpenOptions extends Request {
   }
 
   /**
-   * How far a backup stands back behind other work for the processor, 0 to 19 as {@code nice} counts;
-   * instead of {@code nice} of {@code [backup]}.
+   * How far a backup stands back behind other work for the processor, 0 to 19 as {@code nice}
+   * counts; instead of {@code nice} of {@code [backup]}.
    */
   public OpenOptions nice(int nice) {
     return new OpenOptions(with("nice", nice));
@@ -54,8 +54,8 @@ public final class OpenOptions extends Request {
   }
 
   /**
-   * Where the library is copied to in order to be loaded; must allow to execute. By default the system
-   * property {@value #DIRECTORY_PROPERTY}, else {@code java.io.tmpdir}.
+   * Where the library is copied to in order to be loaded; must allow to execute. By default the
+   * system property {@value #DIRECTORY_PROPERTY}, else {@code java.io.tmpdir}.
    */
   public OpenOptions libraryDirectory(Path directory) {
     return new OpenOptions(with("library_directory", directory.toString()));

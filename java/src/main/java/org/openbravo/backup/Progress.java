@@ -15,7 +15,7 @@ public final class Progress extends Document {
     return operation() != null;
   }
 
-  /** {@code backup}, {@code verify}, {@code delete} or {@code restore plan}; null where none runs. */
+  /** What is being done, like {@code backup} or {@code restore plan}; null where nothing is. */
   public String operation() {
     return text("operation");
   }

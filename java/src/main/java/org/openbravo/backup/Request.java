@@ -7,7 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
-/** What is asked of the native library: an immutable set of options, with defaults for all others. */
+/**
+ * What is asked of the native library: an immutable set of options, with defaults for all others.
+ */
 abstract class Request {
   private final Map<String, Object> options;
 

@@ -4,7 +4,10 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.Objects;
 
-/** Which backup to restore, and where to. */
+/**
+ * Which backup to restore, and where to: in place of the instance, unless a database or a directory
+ * beside it is named.
+ */
 public final class RestoreOptions extends Request {
   private RestoreOptions(Map<String, Object> options) {
     super(options);
@@ -16,8 +19,11 @@ public final class RestoreOptions extends Request {
     return new RestoreOptions(Collections.singletonMap("id", id));
   }
 
-  /** In place of the instance's database and directories; the old state is kept. */
-  public RestoreOptions inPlace() {
+  /**
+   * For want of room, deletes the old state before the new one is complete: from then on the backup
+   * that is taken first is the only way back. Else the old state is kept, for {@link Backup#undo}.
+   */
+  public RestoreOptions withoutKeepingOld() {
     return new RestoreOptions(with("in_place", true));
   }
 
@@ -31,9 +37,17 @@ public final class RestoreOptions extends Request {
     return new RestoreOptions(with("to_database", Objects.requireNonNull(name)));
   }
 
-  /** The files below this directory, which must be empty or new. */
+  /** The files below this directory, which must be empty or new; an absolute path. */
   public RestoreOptions toDirectory(String directory) {
     return new RestoreOptions(with("to_directory", Objects.requireNonNull(directory)));
+  }
+
+  /**
+   * Make the copy harmless before it ever starts: background processes, mail servers and calls to
+   * other systems off, its purpose Testing, its clients named TEST …
+   */
+  public RestoreOptions neutralize() {
+    return new RestoreOptions(with("neutralize", true));
   }
 
   /** Only this part, and others that are added the same way; see {@link BackupOptions#only}. */
@@ -44,6 +58,11 @@ public final class RestoreOptions extends Request {
   /** Of the files only this file or directory, like {@code sources/modules}, and others added. */
   public RestoreOptions path(String path) {
     return new RestoreOptions(withMore("paths", path));
+  }
+
+  /** Whether nothing that is live is touched. */
+  boolean isBeside() {
+    return option("to_database") != null || option("to_directory") != null;
   }
 
   String json(boolean dryRun) {

@@ -16,7 +16,9 @@ public final class ScheduleOptions extends Request {
     return new ScheduleOptions(Collections.singletonMap("cron", expression));
   }
 
-  /** The time zone that the expression is meant in, like Europe/Madrid; the machine's by default. */
+  /**
+   * The time zone that the expression is meant in, like Europe/Madrid; the machine's by default.
+   */
   public ScheduleOptions timeZone(String zone) {
     return new ScheduleOptions(with("time_zone", Objects.requireNonNull(zone)));
   }

@@ -25,8 +25,8 @@ public final class Settings extends Document {
   }
 
   /**
-   * The value of a key such as {@code backup.nice}: a string, long, double, boolean, list or map, or
-   * null where it is not set.
+   * The value of a key such as {@code backup.nice}: a string, long, double, boolean, list or map,
+   * or null where it is not set.
    */
   public Object value(String key) {
     Object value = fields().get("configuration");

@@ -1,5 +1,6 @@
 package org.openbravo.backup;
 
+import java.time.Instant;
 import java.util.Map;
 
 /** The room that a repository has and takes, in bytes. */
@@ -16,6 +17,13 @@ public final class StorageUse extends Document {
   /** Bytes of everything in it. */
   public long repositoryBytes() {
     return number("repository_bytes");
+  }
+
+  /**
+   * Bytes that are not needed, and that {@link Backup#prune} gives back when their grace is over.
+   */
+  public long condemnedBytes() {
+    return number("condemned_bytes");
   }
 
   /** Number of backups. */
@@ -36,5 +44,33 @@ public final class StorageUse extends Document {
   /** What this user can still write, or null. */
   public Long freeBytes() {
     return numberOrNull("free_bytes");
+  }
+
+  /**
+   * How the room is by the configured marks: {@code ok}, {@code warning}, {@code critical}, or
+   * null.
+   */
+  public String level() {
+    return text("level");
+  }
+
+  /** How many more backups there is room for, or null where the last ones do not tell. */
+  public Long roomForBackups() {
+    Forecast forecast = document("forecast", Forecast::new);
+    return forecast == null ? null : forecast.numberOrNull("room_for_backups");
+  }
+
+  /**
+   * When the device is full if nothing is forgotten, or null where that is far off or not known.
+   */
+  public Instant fullAt() {
+    Forecast forecast = document("forecast", Forecast::new);
+    return forecast == null ? null : forecast.time("full_at");
+  }
+
+  private static final class Forecast extends Document {
+    private Forecast(Map<String, Object> fields) {
+      super(fields);
+    }
   }
 }

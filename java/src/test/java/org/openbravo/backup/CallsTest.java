@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.management.ManagementFactory;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -14,7 +17,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,6 +89,25 @@ class CallsTest {
     }
   }
 
+  /** Else a test for its complaints would find none. */
+  @Test
+  void theJvmChecksHowJniIsUsed() {
+    assertTrue(ManagementFactory.getRuntimeMXBean().getInputArguments().contains("-Xcheck:jni"));
+  }
+
+  /** The table of calls below has every native method that takes a handle. */
+  @Test
+  void noNativeMethodIsForgottenHere() {
+    Set<String> declared = new TreeSet<>();
+    for (Method method : BackupNative.class.getDeclaredMethods()) {
+      if (Modifier.isNative(method.getModifiers())) {
+        declared.add(method.getName());
+      }
+    }
+    declared.removeAll(Set.of("open", "close", "version", "shutdown"));
+    assertEquals(declared, new TreeSet<>(calls(0, "").keySet()));
+  }
+
   @Test
   void settingsAreChangedTogetherOrNotAtAll() throws Exception {
     try (Backup backup = World.open(directory)) {
@@ -144,7 +168,8 @@ class CallsTest {
   @Test
   void oddTextsComeBackAsTheyWentIn() {
     try (Backup backup = World.open(directory)) {
-      String[] labels = {"", "\u0000 \u001f \"\\", "\u00e9\u20ac\u4e2d\ud83d\ude00", "x".repeat(10 << 20)};
+      String[] labels = {"", "\u0000 \u001f \"\\", "\u00e9\u20ac\u4e2d\ud83d\ude00",
+          "x".repeat(10 << 20)};
       for (String label : labels) {
         BackupOptions options = BackupOptions.all().only("configuration").label(label);
         assertEquals(label, backup.backup(options).label());
@@ -155,7 +180,8 @@ class CallsTest {
       String odd = "\ud800\u0000\u20ac".repeat(1000);
       World.fails(BackupException.Code.USAGE, () -> backup.show(odd));
       World.fails(BackupException.Code.USAGE, () -> backup.delete(odd));
-      World.fails(BackupException.Code.USAGE, () -> backup.init(odd));
+      World.fails(BackupException.Code.NOT_FOUND, () -> backup.init(odd));
+      World.fails(BackupException.Code.USAGE, () -> backup.init("relative/path"));
       World.fails(BackupException.Code.USAGE, () -> backup.change(Map.of(odd, odd)));
     }
   }
@@ -194,6 +220,14 @@ class CallsTest {
     calls.put("show", () -> BackupNative.show(handle, request));
     calls.put("verify", () -> BackupNative.verify(handle, request));
     calls.put("delete", () -> BackupNative.delete(handle, request));
+    calls.put("drill", () -> BackupNative.drill(handle, request));
+    calls.put("forget", () -> BackupNative.forget(handle, request));
+    calls.put("prune", () -> BackupNative.prune(handle, request));
+    calls.put("copy", () -> BackupNative.copy(handle, request));
+    calls.put("undo", () -> BackupNative.undo(handle, request));
+    calls.put("job", () -> BackupNative.job(handle, request));
+    calls.put("runs", () -> BackupNative.runs(handle, request));
+    calls.put("test", () -> BackupNative.test(handle, request));
     calls.put("pin", () -> BackupNative.pin(handle, request));
     calls.put("schedule", () -> BackupNative.schedule(handle, request));
     calls.put("settings", () -> BackupNative.settings(handle, request));
@@ -205,6 +239,7 @@ class CallsTest {
     calls.put("status", () -> BackupNative.status(handle));
     calls.put("doctor", () -> BackupNative.doctor(handle));
     calls.put("storage", () -> BackupNative.storage(handle));
+    calls.put("repositories", () -> BackupNative.repositories(handle));
     calls.put("progress", () -> BackupNative.progress(handle));
     calls.put("cancel", () -> BackupNative.cancel(handle));
     return calls;

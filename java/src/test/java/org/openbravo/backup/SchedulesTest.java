@@ -37,7 +37,8 @@ class SchedulesTest {
       assertEquals("Europe/Madrid", nightly.timeZone());
       assertTrue(nightly.isEnabled());
       assertTrue(nightly.next().isAfter(Instant.now()));
-      assertTrue(Files.readString(directory.resolve("obbackup.toml")).contains("[schedule.nightly]"));
+      String text = Files.readString(directory.resolve("obbackup.toml"));
+      assertTrue(text.contains("[schedule.nightly]"), text);
       Upcoming.OfSchedule upcoming = backup.upcoming(3).schedules().get(0);
       assertEquals(3, upcoming.runs().size());
       assertEquals(nightly.next(), upcoming.runs().get(0).startsAt());

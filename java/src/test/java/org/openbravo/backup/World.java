@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.function.Executable;
 
@@ -19,6 +22,35 @@ final class World {
     String directory = System.getenv("OBBACKUP_WORLD");
     assumeTrue(directory != null, "run java/test.sh, which makes an instance");
     return Path.of(directory, "openbravo");
+  }
+
+  /** Another instance, for what replaces it. */
+  static Path makeInstance(Path directory, String database) throws Exception {
+    instance();
+    run(Path.of(System.getenv("OBBACKUP_EXAMPLES"), "instance").toString(), "create",
+        directory.toString(), "--database", database, "--megabytes", "30", "--files", "300");
+    return directory.resolve("openbravo");
+  }
+
+  /** What a command says, which must succeed. */
+  static String run(String... command) throws IOException, InterruptedException {
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), said);
+    return said.trim();
+  }
+
+  /** Runs a statement on the private server. */
+  static String sql(String database, String statement) throws Exception {
+    return run("psql", "--no-psqlrc", "-XAtqv", "ON_ERROR_STOP=1", "-d", database, "-c", statement);
+  }
+
+  /** Drops a database, and what restores have kept of it. */
+  static void dropDatabases(String name) throws Exception {
+    String kept = "SELECT datname FROM pg_database WHERE datname LIKE '" + name + "%'";
+    for (String database : sql("postgres", kept).split("\n")) {
+      sql("postgres", "DROP DATABASE IF EXISTS \"" + database + "\"");
+    }
   }
 
   /** Options for the instance with a configuration of its own in an empty directory. */
@@ -50,6 +82,12 @@ final class World {
           return false;
         }
       }).count();
+    }
+  }
+
+  static List<Path> files(Path directory) throws IOException {
+    try (Stream<Path> files = Files.walk(directory)) {
+      return files.filter(Files::isRegularFile).sorted().collect(Collectors.toList());
     }
   }
 

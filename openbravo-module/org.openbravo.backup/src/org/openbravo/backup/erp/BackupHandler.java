@@ -24,9 +24,9 @@ public class BackupHandler extends SystemAdministratorHandler {
     }
     BackupOptions complete = options;
     // The thread has no session, so it cannot translate.
-    String good = text("OBBKP_BackupGood");
-    String sizes = text("OBBKP_BackupSizes");
-    String partial = text("OBBKP_BackupPartial");
+    String good = Texts.text("BackupGood");
+    String sizes = Texts.text("BackupSizes");
+    String partial = Texts.text("BackupPartial");
     Backups.get().begin("backup", backup -> take(backup, complete, good, sizes, partial));
     return StatusHandler.status();
   }

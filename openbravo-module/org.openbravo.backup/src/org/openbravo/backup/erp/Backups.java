@@ -1,6 +1,5 @@
 package org.openbravo.backup.erp;
 
-import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.function.Function;
 
@@ -42,14 +41,38 @@ final class Backups {
       throw new IllegalStateException("The web application is being stopped");
     }
     if (backup == null) {
-      backup = Backup.open(OpenOptions.of(sources()));
+      backup = Backup.open(OpenOptions.of(Paths.get(property("source.path"))));
     }
     return backup;
   }
 
-  private static Path sources() {
-    return Paths.get(
-        OBPropertiesProvider.getInstance().getOpenbravoProperties().getProperty("source.path"));
+  private static String property(String name) {
+    return OBPropertiesProvider.getInstance().getOpenbravoProperties().getProperty(name, "");
+  }
+
+  /** What has to be typed before the instance is replaced. */
+  String instanceName() {
+    Object configured = open().settings().value("instance.name");
+    return configured == null ? property("context.name").trim() : configured.toString();
+  }
+
+  /**
+   * Opens the native side and runs the schedules, unless this node of a cluster runs nothing in the
+   * background. What cannot be opened is told of in the log and in the window.
+   */
+  void start() {
+    if (property("background.policy").trim().equals("no-execute")) {
+      return;
+    }
+    Thread starter = new Thread(() -> {
+      try {
+        open().runSchedules();
+      } catch (BackupException | IllegalStateException e) {
+        log.warn("Backups do not work here: {}", e.toString());
+      }
+    }, "OBBKP start");
+    starter.setDaemon(true);
+    starter.start();
   }
 
   /**
@@ -124,7 +147,7 @@ final class Backups {
         running.join(5_000);
       }
     } catch (BackupException e) {
-      log.warn("The backup library does not stop: {}", e);
+      log.warn("The backup library does not stop: {}", e.toString());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

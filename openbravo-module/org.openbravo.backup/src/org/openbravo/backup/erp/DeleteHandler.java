@@ -9,7 +9,7 @@ public class DeleteHandler extends SystemAdministratorHandler {
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
     String id = Mirror.backup(request.getString("row"));
-    String deleted = text("OBBKP_Deleted");
+    String deleted = Texts.text("Deleted");
     Backups.get().begin("delete", backup -> delete(backup, id, deleted));
     return StatusHandler.status();
   }

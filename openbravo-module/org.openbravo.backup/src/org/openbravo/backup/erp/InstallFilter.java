@@ -24,7 +24,6 @@ import org.openbravo.backup.BackupOptions;
 import org.openbravo.backup.BackupSummary;
 import org.openbravo.dal.core.OBContext;
 import org.openbravo.erpCommon.modules.ImportModule;
-import org.openbravo.erpCommon.utility.OBMessageUtils;
 import org.openbravo.service.centralrepository.Module;
 
 /**
@@ -84,11 +83,11 @@ public class InstallFilter implements Filter {
         ids.add(module.getModuleID());
         names.add(module.getPackageName() + " " + module.getVersionNo());
       }
-      return new Change(session, command, ids, "OBBKP_BeforeInstall", names);
+      return new Change(session, command, ids, "BeforeInstall", names);
     }
     if (command.equals(UNINSTALL) && request.getParameterValues(NODES) != null) {
       Set<String> ids = new TreeSet<>(Arrays.asList(request.getParameterValues(NODES)));
-      return new Change(session, command, ids, "OBBKP_BeforeUninstall", Modules.names(ids));
+      return new Change(session, command, ids, "BeforeUninstall", Modules.names(ids));
     }
     return null;
   }
@@ -113,8 +112,8 @@ public class InstallFilter implements Filter {
 
   /** Begins the backup; what comes of it if it cannot even begin. */
   private Outcome begin(Change change) {
-    String good = OBMessageUtils.messageBD("OBBKP_BackupGood");
-    String partial = OBMessageUtils.messageBD("OBBKP_BackupPartial");
+    String good = Texts.text("BackupGood");
+    String partial = Texts.text("BackupPartial");
     BackupOptions options = BackupOptions.all().type("automated").label(change.label);
     try {
       // Where other work is running, the page waits for its end and comes again.
@@ -145,8 +144,7 @@ public class InstallFilter implements Filter {
     private Change(HttpSession session, String command, Collection<String> ids, String message,
         Collection<String> names) {
       key = session.getId() + ' ' + command + ' ' + String.join(",", ids);
-      String text = OBMessageUtils.getI18NMessage(message,
-          new String[] { String.join(", ", names) });
+      String text = Texts.text(message, String.join(", ", names));
       label = text.length() > LABEL_LENGTH ? text.substring(0, LABEL_LENGTH - 1) + "…" : text;
     }
   }

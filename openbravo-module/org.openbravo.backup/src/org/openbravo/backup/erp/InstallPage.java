@@ -7,7 +7,6 @@ import javax.servlet.http.HttpServletRequest;
 import javax.servlet.http.HttpServletResponse;
 
 import org.apache.commons.lang.StringEscapeUtils;
-import org.openbravo.erpCommon.utility.OBMessageUtils;
 
 /**
  * The page that stands in for Module Management's while the backup is taken. It holds the parameters
@@ -36,15 +35,15 @@ final class InstallPage {
         + StatusHandler.class.getName() + "' data-token='"
         + escaped(request.getSession().getAttribute(TOKEN)) + "' data-finished='"
         + Backups.get().finished() + "' data-failed='" + (failure != null) + "'>");
-    line("<h1>" + text("OBBKP_InstallTitle") + "</h1>");
+    line("<h1>" + text("InstallTitle") + "</h1>");
     line("<p>" + escaped(title) + "</p>");
     line("<progress id='bar' max='100'></progress>");
-    line("<p id='stage'>" + text("OBBKP_Working") + "</p>");
-    line("<div id='failure' hidden><h2>" + text("OBBKP_InstallStopped") + "</h2>");
+    line("<p id='stage'>" + text("Working") + "</p>");
+    line("<div id='failure' hidden><h2>" + text("InstallStopped") + "</h2>");
     line("<p id='reason'>" + (failure == null ? "" : escaped(failure.title())) + "</p>");
     line("<p id='hint'>" + (failure == null ? "" : escaped(failure.text())) + "</p>");
-    line("<p>" + text("OBBKP_InstallStoppedHelp") + "</p>");
-    line("<button id='again'>" + text("OBBKP_TryAgain") + "</button></div>");
+    line("<p>" + text("InstallStoppedHelp") + "</p>");
+    line("<button id='again'>" + text("TryAgain") + "</button></div>");
     line("<form id='request' method='post' action='" + escaped(request.getRequestURI()) + "'>");
     for (Map.Entry<String, String[]> parameter : request.getParameterMap().entrySet()) {
       for (String value : parameter.getValue()) {
@@ -63,7 +62,7 @@ final class InstallPage {
   }
 
   private static String text(String message) {
-    return escaped(OBMessageUtils.messageBD(message));
+    return escaped(Texts.text(message));
   }
 
   private static String escaped(Object text) {

@@ -3,11 +3,14 @@ package org.openbravo.backup.erp;
 import javax.servlet.ServletContextEvent;
 import javax.servlet.ServletContextListener;
 
-/** Ends the native side with the web application: nothing of it may outlive the class loader. */
+/**
+ * Starts the native side, which runs the schedules, and ends it with the web application: nothing of it
+ * may outlive the class loader.
+ */
 public class Lifecycle implements ServletContextListener {
   @Override
   public void contextInitialized(ServletContextEvent event) {
-    // The native side is opened when somebody needs it.
+    Backups.get().start();
   }
 
   @Override

@@ -28,7 +28,7 @@ import org.openbravo.model.common.enterprise.Organization;
 final class Mirror {
   private static final BigDecimal MEGABYTE = new BigDecimal(1024 * 1024);
   private static final int WARNINGS_LENGTH = 4000;
-  private static final int SHORT_ID = 8;
+  static final int SHORT_ID = 8;
 
   private Mirror() {
   }
@@ -84,12 +84,17 @@ final class Mirror {
     return mirrored.getBackupHash();
   }
 
+  /** What people know a backup by. */
+  static String shortNumber(BackupSummary summary) {
+    return summary.id().substring(0, SHORT_ID);
+  }
+
   private static MirroredBackup row(BackupSummary summary, String repository) {
     ZonedDateTime taken = summary.finishedAt().atZone(ZoneId.systemDefault());
     MirroredBackup row = OBProvider.getInstance().get(MirroredBackup.class);
     row.setClient(OBDal.getInstance().getProxy(Client.class, "0"));
     row.setOrganization(OBDal.getInstance().getProxy(Organization.class, "0"));
-    row.setShortNumber(summary.id().substring(0, SHORT_ID));
+    row.setShortNumber(shortNumber(summary));
     row.setBackupHash(summary.id());
     row.setDateTaken(Date.from(summary.finishedAt()));
     row.setYearTaken(String.format("%04d", taken.getYear()));

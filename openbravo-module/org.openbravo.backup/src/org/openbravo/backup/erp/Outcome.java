@@ -28,7 +28,7 @@ final class Outcome {
   static Outcome of(BackupException failure) {
     boolean cancelled = failure.code() == BackupException.Code.CANCELLED;
     String hint = failure.hint() == null ? "" : failure.hint();
-    return new Outcome(cancelled ? "warning" : "error", failure.getMessage(), hint);
+    return new Outcome(cancelled ? "warning" : "error", Texts.sentence(failure.getMessage()), hint);
   }
 
   static Outcome error(String title, String text) {

@@ -1,36 +1,69 @@
 package org.openbravo.backup.erp;
 
+import java.time.Duration;
+import java.time.Instant;
+
 import org.codehaus.jettison.json.JSONException;
 import org.codehaus.jettison.json.JSONObject;
 import org.openbravo.backup.Backup;
 import org.openbravo.backup.BackupException;
+import org.openbravo.backup.RestoreStatus;
 import org.openbravo.backup.StorageUse;
-import org.openbravo.erpCommon.utility.OBMessageUtils;
+import org.openbravo.backup.UndoOptions;
 
 /** Reads the repository anew: its backups into the table, and its room. */
 public class RefreshHandler extends SystemAdministratorHandler {
+  private static final Duration NEWS = Duration.ofDays(3);
+
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
     JSONObject answer = StatusHandler.status();
     Backup backup = Backups.get().open();
-    if (backup.settings().value("repository") == null) {
-      return answer.put("unconfigured", true);
+    if (backup.repositories().repositories().isEmpty()) {
+      return answer.put("repository", new JSONObject().put("isNamed", false)
+          .put("title", Texts.text("NoRepository"))
+          .put("text", Texts.text("NoRepositoryHelp")));
     }
     try {
       int count = Mirror.refresh(backup);
-      return answer.put("summary", summary(backup.storage(), count));
+      return answer.put("repository", described(backup.storage(), count))
+          .put("lastRestore", lastRestore(backup));
     } catch (BackupException e) {
       return answer.put("problem", Outcome.of(e).json());
     }
   }
 
-  private static String summary(StorageUse use, int backups) {
-    String stored = Sizes.of(use.repositoryBytes());
-    if (use.freeBytes() == null) {
-      return OBMessageUtils.getI18NMessage("OBBKP_Repository",
-          new String[] { use.location(), String.valueOf(backups), stored });
+  /** What came of the last restore, as long as that is news or can be undone; else null. */
+  private static JSONObject lastRestore(Backup backup) throws JSONException {
+    RestoreStatus restore = backup.restoreStatus();
+    if (restore == null || restore.isRunning()) {
+      return null;
     }
-    return OBMessageUtils.getI18NMessage("OBBKP_RepositoryOnDevice", new String[] { use.location(),
-        String.valueOf(backups), stored, Sizes.of(use.usedBytes()), Sizes.of(use.freeBytes()) });
+    boolean canUndo = canUndo(backup);
+    boolean isNews = restore.finishedAt().isAfter(Instant.now().minus(NEWS));
+    return canUndo || isNews ? Replacement.outcome(restore).json().put("canUndo", canUndo) : null;
+  }
+
+  /** Whether the state before the last restore is still there. */
+  private static boolean canUndo(Backup backup) {
+    try {
+      backup.planUndo();
+      return true;
+    } catch (BackupException e) {
+      return false;
+    }
+  }
+
+  private static JSONObject described(StorageUse use, int backups) throws JSONException {
+    JSONObject repository = new JSONObject().put("title", use.location())
+        .put("text", Texts.text(backups == 1 ? "RepositoryHoldsOne" : "RepositoryHolds", backups,
+            Sizes.of(use.repositoryBytes())));
+    if (use.freeBytes() != null && use.usedBytes() != null) {
+      long all = use.usedBytes() + use.freeBytes();
+      repository.put("usedPercent", all == 0 ? 0 : use.usedBytes() * 100 / all)
+          .put("room", Texts.text("RepositoryRoom", Sizes.of(use.usedBytes()),
+              Sizes.of(use.freeBytes())));
+    }
+    return repository;
   }
 }

@@ -3,6 +3,7 @@ package org.openbravo.backup.erp;
 import org.codehaus.jettison.json.JSONException;
 import org.codehaus.jettison.json.JSONObject;
 import org.openbravo.backup.Progress;
+import org.openbravo.backup.RestoreStatus;
 
 /** How far the running work is, and what the last came to; asked each second while work is running. */
 public class StatusHandler extends SystemAdministratorHandler {
@@ -13,22 +14,39 @@ public class StatusHandler extends SystemAdministratorHandler {
 
   static JSONObject status() throws JSONException {
     Backups backups = Backups.get();
-    boolean running = backups.isRunning();
-    JSONObject status = new JSONObject().put("running", running)
+    boolean working = backups.isRunning();
+    RestoreStatus restore = backups.open().restoreStatus();
+    boolean restoring = restore != null && restore.isRunning();
+    JSONObject status = new JSONObject().put("running", working || restoring)
         .put("finished", backups.finished());
-    if (running) {
+    if (restoring) {
+      describe(status, restore);
+    } else if (working) {
       describe(status, backups.progress());
     }
-    Outcome outcome = backups.outcome();
-    if (outcome != null) {
-      status.put("outcome", outcome.json());
+    if (backups.outcome() != null) {
+      status.put("outcome", backups.outcome().json());
+    }
+    if (restore != null && !restoring) {
+      status.put("restored", Replacement.outcome(restore).json());
     }
     return status;
   }
 
+  private static void describe(JSONObject status, RestoreStatus restore) throws JSONException {
+    String text = Texts.word("Stage", restore.stage());
+    status.put("isRestore", true)
+        .put("percent", restore.percent())
+        .put("text", text + left(restore.secondsLeft()));
+  }
+
   private static void describe(JSONObject status, Progress progress) throws JSONException {
+    if (progress.isCancelling()) {
+      status.put("text", Texts.text("Cancelling"));
+      return;
+    }
     StringBuilder text = new StringBuilder(
-        progress.stage() == null ? text("OBBKP_Working") : progress.stage());
+        progress.stage() == null ? Texts.text("Working") : Texts.sentence(progress.stage()));
     Long total = progress.totalBytes();
     if (total != null && total > 0) {
       long percent = Math.min(100, progress.doneBytes() * 100 / total);
@@ -38,9 +56,10 @@ public class StatusHandler extends SystemAdministratorHandler {
     if (progress.bytesPerSecond() > 0) {
       text.append(", ").append(Sizes.of(progress.bytesPerSecond())).append("/s");
     }
-    if (progress.secondsLeft() != null) {
-      text.append(", ").append(progress.secondsLeft()).append(" s ").append(text("OBBKP_Left"));
-    }
-    status.put("text", progress.isCancelling() ? text("OBBKP_Cancelling") : text.toString());
+    status.put("text", text.append(left(progress.secondsLeft())).toString());
+  }
+
+  private static String left(Long seconds) {
+    return seconds == null ? "" : ", " + Texts.text("SecondsLeft", seconds);
   }
 }

@@ -14,7 +14,6 @@ import org.openbravo.client.kernel.BaseActionHandler;
 import org.openbravo.client.kernel.KernelConstants;
 import org.openbravo.dal.core.OBContext;
 import org.openbravo.erpCommon.utility.CsrfUtil;
-import org.openbravo.erpCommon.utility.OBMessageUtils;
 
 /**
  * What the window asks the server for. Openbravo lets every role with automatic access call any
@@ -57,9 +56,5 @@ abstract class SystemAdministratorHandler extends BaseActionHandler {
       log.warn("{}: {}", getClass().getSimpleName(), e);
       return new JSONObject().put("problem", Outcome.of(e).json());
     }
-  }
-
-  static String text(String message) {
-    return OBMessageUtils.messageBD(message);
   }
 }

@@ -14,18 +14,18 @@ public class TestHandler extends SystemAdministratorHandler {
       if ("ok".equals(check.result())) {
         continue;
       }
-      found.append(check.name()).append(": ").append(check.found()).append('\n');
+      found.append(Texts.sentence(check.name())).append(": ").append(check.found()).append('\n');
       if (check.remedy() != null) {
         found.append(check.remedy()).append('\n');
       }
     }
     Outcome outcome;
     if (!diagnosis.isHealthy()) {
-      outcome = Outcome.error(text("OBBKP_TestFailed"), found.toString());
+      outcome = Outcome.error(Texts.text("TestFailed"), found.toString());
     } else if (found.length() > 0) {
-      outcome = Outcome.warning(text("OBBKP_TestWarned"), found.toString());
+      outcome = Outcome.warning(Texts.text("TestWarned"), found.toString());
     } else {
-      outcome = Outcome.success(text("OBBKP_TestPassed"), "");
+      outcome = Outcome.success(Texts.text("TestPassed"), "");
     }
     return StatusHandler.status().put("answer", outcome.json());
   }

@@ -10,8 +10,8 @@ public class VerifyHandler extends SystemAdministratorHandler {
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
     String id = Mirror.backup(request.getString("row"));
-    String sound = text("OBBKP_VerifySound");
-    String damaged = text("OBBKP_VerifyDamaged");
+    String sound = Texts.text("VerifySound");
+    String damaged = Texts.text("VerifyDamaged");
     Backups.get().begin("verify", backup -> verify(backup, id, sound, damaged));
     return StatusHandler.status();
   }

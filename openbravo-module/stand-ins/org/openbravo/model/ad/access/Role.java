@@ -3,7 +3,8 @@ package org.openbravo.model.ad.access;
 import org.openbravo.base.structure.BaseOBObject;
 
 public class Role extends BaseOBObject {
+  @Override
   public String getId() {
-    throw new UnsupportedOperationException();
+    return (String) super.getId();
   }
 }

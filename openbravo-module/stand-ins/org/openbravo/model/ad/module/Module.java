@@ -4,10 +4,10 @@ import org.openbravo.base.structure.BaseOBObject;
 
 public class Module extends BaseOBObject {
   public String getJavaPackage() {
-    throw new UnsupportedOperationException();
+    return (String) get("javaPackage");
   }
 
   public String getVersion() {
-    throw new UnsupportedOperationException();
+    return (String) get("version");
   }
 }

@@ -1,0 +1,26 @@
+package org.openbravo.backup.erp;
+
+import java.time.Duration;
+
+import org.openbravo.backup.RestoreStatus;
+
+/** What came of the last restore or undo. */
+final class Replacement {
+  private Replacement() {
+  }
+
+  static Outcome outcome(RestoreStatus restore) {
+    String state = restore.isUndo() ? Texts.text("StateBefore", Texts.time(restore.takenAt()))
+        : Texts.text("StateOfBackup", restore.backup().substring(0, Mirror.SHORT_ID),
+            Texts.time(restore.takenAt()));
+    RestoreStatus.Outcome outcome = restore.outcome();
+    if (outcome.isRestored()) {
+      long seconds = Duration.between(restore.startedAt(), restore.finishedAt()).toSeconds();
+      return Outcome.success(Texts.text("InPlace", state),
+          Texts.text("InPlaceSince", Texts.time(restore.finishedAt()), seconds));
+    }
+    String message = Texts.sentence(outcome.message());
+    return Outcome.error(Texts.word("Verdict", outcome.verdict()),
+        outcome.hint() == null ? message : message + "\n" + outcome.hint());
+  }
+}

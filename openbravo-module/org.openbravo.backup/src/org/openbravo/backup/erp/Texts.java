@@ -1,0 +1,41 @@
+package org.openbravo.backup.erp;
+
+import java.time.Instant;
+import java.util.Date;
+import java.util.Locale;
+
+import org.openbravo.erpCommon.utility.OBDateUtils;
+import org.openbravo.erpCommon.utility.OBMessageUtils;
+
+/** What people read, in the language of the session; so a thread without one has to be given it. */
+final class Texts {
+  private static final String PREFIX = "OBBKP_";
+
+  private Texts() {
+  }
+
+  /** The message with this name, with the values in the places of its %0, %1 and so on. */
+  static String text(String name, Object... values) {
+    String[] texts = new String[values.length];
+    for (int i = 0; i < values.length; i++) {
+      texts[i] = String.valueOf(values[i]);
+    }
+    return OBMessageUtils.getI18NMessage(PREFIX + name, texts);
+  }
+
+  /** The message of a word of the native library, or the word itself where none is known. */
+  static String word(String kind, String word) {
+    String name = kind + '_' + word;
+    String text = text(name);
+    return text.equals(PREFIX + name) ? word : text;
+  }
+
+  /** What the native library says, as a sentence of its own. */
+  static String sentence(String said) {
+    return said.isEmpty() ? said : said.substring(0, 1).toUpperCase(Locale.ROOT) + said.substring(1);
+  }
+
+  static String time(Instant instant) {
+    return OBDateUtils.formatDateTime(Date.from(instant));
+  }
+}

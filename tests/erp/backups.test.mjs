@@ -1,0 +1,357 @@
+// The window Backups on a real ERP, from the first start without a repository to a restore and its undo.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+import {
+  Person,
+  answers,
+  held,
+  home,
+  makeDirectory,
+  pictures,
+  record,
+  until,
+  url
+} from './openbravo.mjs';
+
+const CONFIGURATION = path.join(home, 'config/obbackup.toml');
+const KEPT = `${CONFIGURATION}.before-tests`;
+const MODULE = 'org.obbackup.harmless';
+// The user *System*, whose description nobody reads.
+const MARKED = ['ADUser', '0'];
+
+let work;
+let repository;
+let person;
+
+before(async () => {
+  fs.rmSync(pictures, { recursive: true, force: true });
+  work = fs.mkdtempSync(path.join(os.tmpdir(), 'obbackup-erp-'));
+  fs.chmodSync(work, 0o755);
+  repository = path.join(makeDirectory(path.join(work, 'disk')), 'openbravo');
+  if (fs.existsSync(CONFIGURATION)) {
+    fs.renameSync(CONFIGURATION, KEPT);
+  }
+  await until('the ERP', answers, 300);
+  person = await Person.arrive();
+  await person.logIn();
+});
+
+after(async () => {
+  await person.leave();
+  fs.rmSync(CONFIGURATION, { force: true });
+  if (fs.existsSync(KEPT)) {
+    fs.renameSync(KEPT, CONFIGURATION);
+  }
+  fs.rmSync(work, { recursive: true, force: true });
+});
+
+// Each goes on where the one before has ended.
+let broken = false;
+function step(name, act) {
+  test(name, async context => {
+    if (broken) {
+      context.skip('an earlier step failed');
+      return;
+    }
+    const begun = Date.now();
+    try {
+      await act();
+    } catch (error) {
+      broken = true;
+      await person.picture(`failed-${name.replace(/\W+/g, '-')}`).catch(() => {});
+      throw error;
+    }
+    console.log(`# ${name}: ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+  });
+}
+
+async function marker() {
+  return (await record(...MARKED)).description;
+}
+
+async function backUp(label) {
+  await person.press('Back Up Now');
+  await person.page.locator('input[name=label]').fill(label);
+  await person.press('Back Up Now');
+}
+
+step('the menu has the window for the System Administrator', async () => {
+  assert.ok((await person.menu()).some(entry => entry.endsWith('Application || Backups')));
+});
+
+step('without a repository the window says so and lets one be named', async () => {
+  await person.openBackups();
+  await person.picture('first');
+  assert.match(await person.repositoryText(), /no repository/);
+  await person.press('Repository…');
+  await person.page.locator('input[name=repository]').fill('/proc/backups');
+  await person.picture('name-repository');
+  await person.press('Use This Place');
+  const refused = await until('the refusal', () => person.message());
+  assert.equal(refused.type, 'error');
+  await person.press('Repository…');
+  await person.page.locator('input[name=repository]').fill(repository);
+  await person.press('Use This Place');
+  await until('the repository', async () =>
+    (await person.repositoryText()).includes(repository)
+  );
+  assert.ok(fs.readFileSync(CONFIGURATION, 'utf8').includes(repository));
+});
+
+step('Test looks whether backups and restores can work', async () => {
+  await person.press('Test');
+  const found = await until('the findings', async () => {
+    const message = await person.message();
+    return message && message.type !== 'error' && message.text.includes('ackups') && message;
+  });
+  await person.picture('tested');
+  assert.match(found.type, /success|warning/);
+});
+
+step('a backup shows its progress, goes on without the browser, and a second click does nothing', async () => {
+  await record(...MARKED, { description: 'as in the backup' });
+  const before = await person.finished();
+  await backUp('before the price change');
+  await until('the bar', () => person.isWorking());
+  const again = await person.call('BackupHandler', { body: { label: 'second click' } });
+  assert.ok(JSON.parse(again.text).running);
+  await person.picture('progress');
+  await person.leave();
+  person = await Person.arrive();
+  await person.logIn();
+  await person.openBackups();
+  await person.picture('progress-again');
+  const outcome = await person.outcome(before);
+  assert.equal(outcome.type, 'success', outcome.text);
+  assert.deepEqual(await person.labels(), ['before the price change']);
+  await person.picture('taken');
+});
+
+step('a backup can be cancelled and leaves nothing behind', async () => {
+  fs.writeFileSync(path.join(home, 'attachments', 'large'), Buffer.alloc(300 << 20, Math.random().toString()));
+  const before = await person.finished();
+  try {
+    await backUp('to be cancelled');
+    await until('the bar', () => person.isWorking());
+    await person.press('Cancel');
+    const outcome = await person.outcome(before);
+    assert.equal(outcome.type, 'warning', outcome.text);
+    assert.deepEqual(await person.labels(), ['before the price change']);
+  } finally {
+    fs.rmSync(path.join(home, 'attachments', 'large'));
+  }
+});
+
+step('the grid is filtered by month', async () => {
+  const month = String(new Date().getMonth() + 1).padStart(2, '0');
+  const other = month === '01' ? '02' : '01';
+  await person.filter({ monthTaken: other });
+  assert.deepEqual(await person.labels(), []);
+  await person.filter({ monthTaken: month });
+  assert.deepEqual(await person.labels(), ['before the price change']);
+  await person.filter({ monthTaken: '' });
+});
+
+step('a backup is pinned and unpinned', async () => {
+  await person.select('before the price change');
+  await person.press('Pin');
+  await until('the pin', () => person.pinned('before the price change'));
+  await person.select('before the price change');
+  await person.press('Unpin');
+  await until('no pin', async () => !(await person.pinned('before the price change')));
+});
+
+step('a backup is verified', async () => {
+  await person.select('before the price change');
+  const before = await person.finished();
+  await person.press('Verify');
+  const outcome = await person.outcome(before);
+  assert.equal(outcome.type, 'success', outcome.text);
+  await person.picture('verified');
+});
+
+step('a restore shows its plan, asks for the name, and ends in the login page', async () => {
+  await record(...MARKED, { description: 'newer than the backup' });
+  await person.openBackups();
+  await person.select('before the price change');
+  await person.press('Restore');
+  const plan = person.page.locator('.OBBKP_Plan');
+  await plan.waitFor();
+  assert.match(await plan.innerText(), /Database/);
+  assert.match(await plan.innerText(), /Logins: \d+/);
+  await person.picture('restore-plan');
+  const name = person.page.locator('input[name=instance]');
+  await name.pressSequentially('another');
+  assert.ok(await person.isDisabled('Restore'));
+  await name.fill('');
+  await name.pressSequentially(path.basename(new URL(url).pathname));
+  await until('the button', async () => !(await person.isDisabled('Restore')));
+  await person.press('Restore');
+  await until('the bar', () => person.isWorking());
+  await person.picture('restore-progress');
+  await follow('restore');
+  assert.equal(await marker(), 'as in the backup');
+});
+
+/** From the window over the page that stands in for the application to the login page. */
+async function follow(name) {
+  await person.page.waitForSelector('main[data-state]', { timeout: 300_000 });
+  const stopped = Date.now();
+  await person.picture(`${name}-page`);
+  await person.page.waitForSelector('#user', { timeout: 300_000 });
+  console.log(`# ${name}: the login page was back after ${((Date.now() - stopped) / 1000).toFixed(1)} s`);
+  await person.picture(`${name}-login`);
+  await person.logIn();
+  await person.openBackups();
+}
+
+step('after a restore the window says what happened, lists what the repository holds, and offers Undo', async () => {
+  const told = await person.restoreText();
+  assert.match(told, /Restored: backup [0-9a-f]{8} of/);
+  // The safety backup is younger than the restored table.
+  const labels = await person.labels();
+  assert.ok(labels.length === 2, labels.join());
+  await person.picture('restored');
+});
+
+step('Undo brings the state before the restore back', async () => {
+  await person.press('Undo');
+  await person.page.locator('.OBBKP_Plan').waitFor();
+  await person.picture('undo-plan');
+  await person.page
+    .locator('input[name=instance]')
+    .pressSequentially(path.basename(new URL(url).pathname));
+  await person.press('Undo');
+  await follow('undo');
+  assert.equal(await marker(), 'newer than the backup');
+  assert.match(await person.restoreText(), /Restored: the state of/);
+  await person.picture('undone');
+});
+
+function harmless() {
+  const root = path.join(work, 'obx');
+  const data = path.join(root, MODULE, 'src-db/database/sourcedata');
+  fs.mkdirSync(data, { recursive: true });
+  for (const file of fs.readdirSync('harmless')) {
+    fs.copyFileSync(path.join('harmless', file), path.join(data, file));
+  }
+  const archive = path.join(work, `${MODULE}-1.0.0.obx`);
+  execFileSync('jar', ['--create', '--no-manifest', '--file', archive, MODULE], { cwd: root });
+  return archive;
+}
+
+step('where the backup fails a module is not installed, and the page says why', async () => {
+  fs.renameSync(repository, `${repository}-away`);
+  try {
+    await person.install(harmless());
+    const page = await person.frame('BUTTON', '#failure');
+    await until('the reason', () => page.locator('#failure').isVisible());
+    await person.picture('install-stopped');
+    assert.match(await page.locator('#reason').innerText(), /repository/);
+    assert.ok(!fs.existsSync(path.join(home, 'modules', MODULE)));
+  } finally {
+    fs.renameSync(`${repository}-away`, repository);
+  }
+});
+
+step('a module is installed after an automated backup that names it', async () => {
+  const page = await person.frame('BUTTON', '#again');
+  await page.locator('#again').click();
+  await until('the bar', async () => {
+    const shown = await person.frame('BUTTON', '#bar, .MessageBox_Container');
+    return (await shown.locator('#bar').count()) > 0;
+  });
+  await person.picture('install-progress');
+  await person.frame('BUTTON', '.MessageBox_Container');
+  await person.picture('installed');
+  assert.ok(fs.existsSync(path.join(home, 'modules', MODULE)));
+  await person.logIn();
+  await person.openBackups();
+  assert.ok((await person.labels()).includes(`before installing ${MODULE} 1.0.0`));
+  await person.picture('before-install');
+});
+
+step('nobody else is answered', async () => {
+  const forged = await person.call('StatusHandler', { token: 'DEADBEEF' });
+  assert.ok(!forged.text.includes('"running"'), forged.text);
+  const got = await person.call('StatusHandler', { method: 'GET' });
+  assert.ok(!got.text.includes('"running"'), got.text);
+  await person.become(await person.otherRole());
+  assert.ok(!(await person.menu()).some(entry => entry.endsWith('Backups')));
+  for (const handler of ['StatusHandler', 'RefreshHandler', 'BackupHandler', 'RestoreHandler', 'DeleteHandler']) {
+    const answer = await person.call(handler, { body: { row: '1', isPlan: true } });
+    assert.ok(!answer.text.includes('"running"') && answer.text.includes('System Administrator'), answer.text);
+  }
+  assert.match(await person.rows(), /error|OBSecurityException|not.*access/i);
+  await person.become('0');
+  const anonymous = await fetch(
+    `${url}/org.openbravo.client.kernel?_action=org.openbravo.backup.erp.StatusHandler`,
+    { method: 'POST', body: '{}', redirect: 'manual' }
+  );
+  assert.ok(!(await anonymous.text()).includes('"running"'));
+});
+
+const deployed = path.join(
+  process.env.CATALINA_BASE || home,
+  'webapps',
+  path.basename(new URL(url).pathname)
+);
+
+async function reload() {
+  const now = new Date();
+  fs.utimesSync(path.join(deployed, 'WEB-INF/web.xml'), now, now);
+  await until('the reload', async () => !(await answers()), 60);
+  await until('the ERP', answers, 180);
+}
+
+step('ten reloads leave no thread and no descriptor of the native side behind', async () => {
+  await reload();
+  const first = held();
+  for (let i = 0; i < 10; i++) {
+    await reload();
+  }
+  const now = held();
+  console.log(`# before ${JSON.stringify(first)}, after ten reloads ${JSON.stringify(now)}`);
+  assert.equal(now.native, first.native);
+  assert.equal(now.java, first.java);
+  assert.ok(now.descriptors <= first.descriptors + 20);
+});
+
+step('with a damaged library the ERP works and the window says what is wrong', async () => {
+  const libraries = path.join(deployed, 'WEB-INF/lib');
+  const name = fs.readdirSync(libraries).find(file => /^obbackup-.*\.jar$/.test(file));
+  const jar = path.join(libraries, name);
+  const kept = path.join(work, name);
+  const unpacked = fs.mkdtempSync(path.join(work, 'jar-'));
+  fs.copyFileSync(jar, kept);
+  execFileSync('jar', ['--extract', '--file', kept], { cwd: unpacked });
+  const [platform] = fs.readdirSync(path.join(unpacked, 'native'));
+  fs.writeFileSync(path.join(unpacked, 'native', platform, 'libobbackup.so'), 'no library');
+  const damaged = path.join(work, 'damaged.jar');
+  execFileSync('jar', ['--create', '--file', damaged, '-C', unpacked, '.']);
+  const put = file => {
+    // Another file, not other bytes under those that Tomcat has mapped.
+    fs.copyFileSync(file, `${jar}.new`);
+    fs.renameSync(`${jar}.new`, jar);
+    return reload();
+  };
+  try {
+    await put(damaged);
+    await person.logIn();
+    await person.openBackups();
+    const message = await until('what is wrong', () => person.message());
+    assert.equal(message.type, 'error');
+    assert.match(message.text, /libobbackup\.so in this jar is damaged/);
+    await person.picture('damaged-library');
+  } finally {
+    await put(kept);
+  }
+  await person.logIn();
+  await person.openBackups();
+  assert.match(await person.repositoryText(), /openbravo/);
+});

@@ -21,6 +21,7 @@ use crate::format::record::{LeaseMode, Run};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::glance::Rooms;
 use crate::repository::identity::Worker;
 use crate::repository::reader::Reader;
 use crate::repository::references::for_each_piece;
@@ -94,6 +95,7 @@ struct Missing {
 
 /// Looks at what a copy would move, and changes nothing.
 pub fn plan(from: &Repository, to: &Repository, backup: &Backup) -> Result<CopyPlan> {
+    let to = &to.glance(Rooms::Small)?;
     let known = to.read_indexes()?.chunks;
     let missing = missing(from, to, backup, &from.reader()?, &|id| known.contains(id))?;
     Ok(missing.plan)
@@ -119,11 +121,13 @@ pub fn copy(
     }
     let started_at = Utc::now();
     let instance = &backup.manifest.instance.id;
-    let lock = to.lock(LeaseMode::Write, instance, "copy")?;
+    let before = to.glance_to_write(Rooms::Small)?;
+    let (lock, seen) =
+        before.lock_and_glance(LeaseMode::Write, instance, "copy", Rooms::WithPacks)?;
     progress.stage("comparing", None);
     let reader = from.reader()?;
-    let writer = to.writer()?;
-    let missing = missing(from, to, backup, &reader, &|id| writer.has(id))?;
+    let writer = seen.writer()?;
+    let missing = missing(from, &seen, backup, &reader, &|id| writer.has(id))?;
     if missing.plan.is_there {
         return Ok(Copied {
             plan: missing.plan,

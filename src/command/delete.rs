@@ -13,7 +13,6 @@ use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::identity::Worker;
 use crate::repository::prune::PruneOptions;
-use crate::storage::Storage as _;
 
 /// What `delete` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::list::BackupSummary;
 use super::tenant;
@@ -11,16 +11,16 @@ use crate::config::retention::{KeepRules, RetentionSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
-use crate::format::record::{LeaseMode, Run};
+use crate::format::record::{LeaseMode, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::chunk_set::ChunkSet;
+use crate::repository::glance::Rooms;
 use crate::repository::references::for_each_piece;
 use crate::repository::retention::{Candidate, Fate, judge, limit_room, order_of_room};
-use crate::storage::Storage as _;
 
 /// Which backups to judge, and by what.
 #[derive(Debug, Clone, Default)]
@@ -75,21 +75,23 @@ pub struct Forgotten {
     pub notes: Vec<String>,
 }
 
-/// What a test restore found: a part of its mark.
-#[derive(Deserialize)]
-struct DrillMark {
-    at: DateTime<Utc>,
-    #[serde(default)]
-    drill: Option<Drill>,
-}
-
-#[derive(Deserialize)]
-struct Drill {
-    passed: bool,
-}
-
 /// Judges the backups of `instance`, and changes nothing.
 pub fn plan(
+    instance: &Instance,
+    repository: &Repository,
+    options: &ForgetOptions,
+    progress: &dyn Progress,
+) -> Result<ForgetPlan> {
+    judge_all(
+        instance,
+        &repository.glance(Rooms::Small)?,
+        options,
+        progress,
+    )
+}
+
+/// The same in a repository as a glance shows it.
+fn judge_all(
     instance: &Instance,
     repository: &Repository,
     options: &ForgetOptions,
@@ -177,12 +179,14 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Forgotten> {
     let started_at = Utc::now();
-    repository.check_tenure(tenant(instance))?;
+    let before = repository.glance_to_write(Rooms::Small)?;
+    before.check_tenure(tenant(instance))?;
     repository.storage().release_reserve()?;
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "forget")?;
+    let (lock, seen) =
+        before.lock_and_glance(LeaseMode::Write, &instance.id, "forget", Rooms::Small)?;
     progress.stage("forget", None);
     // Judged under the lease: what is the last good backup must not change meanwhile.
-    let plan = plan(instance, repository, options, progress)?;
+    let plan = judge_all(instance, &seen, options, progress)?;
     let mut forgotten = Vec::new();
     let mut notes = Vec::new();
     for backup in plan.doomed.iter().rev() {
@@ -213,16 +217,10 @@ pub fn run(
 /// Of every backup that was restored for trial, when that was last done and whether it passed.
 pub(super) fn drills(repository: &Repository) -> Result<HashMap<BackupId, (DateTime<Utc>, bool)>> {
     let mut last: HashMap<BackupId, (DateTime<Utc>, bool)> = HashMap::new();
-    for object in repository.storage().list(path::MARKS)? {
-        let Some((backup, "drill")) = path::parse_mark(&object.path) else {
-            continue;
-        };
-        let Ok(mark) = sealed::unseal::<DrillMark>(&repository.storage().read(&object.path)?)
-        else {
-            continue;
-        };
+    let marks = repository.marks()?.into_values().flatten();
+    for mark in marks.filter(|mark| mark.kind == MarkKind::Drill) {
         let passed = mark.drill.is_some_and(|drill| drill.passed);
-        let known = last.entry(backup).or_insert((mark.at, passed));
+        let known = last.entry(mark.backup).or_insert((mark.at, passed));
         if mark.at >= known.0 {
             *known = (mark.at, passed);
         }

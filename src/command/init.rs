@@ -91,12 +91,17 @@ pub fn init(
             )
             .hint("Name it: --instance /opt/openbravo, or run the command inside of it."));
         }
-        (Claim::Share, Some(_)) => Repository::open(storage)?,
+        (Claim::Share, Some(_)) => {
+            let repository = Repository::open(storage)?;
+            repository.prove_create_once()?;
+            repository
+        }
         (Claim::TakeOver { of }, Some(instance)) => {
             let repository = Repository::open(storage)?;
             let found = repository.backups()?;
             let newest = whose(&found, of.as_deref(), instance, &repository)?;
             let of = &newest.manifest.instance;
+            repository.prove_create_once()?;
             let word = random_id(HOLDER_BYTES)?;
             // While the old machine is at work there it keeps the instance; afterwards it sees the mark.
             let lock = repository.lock(LeaseMode::Write, &of.id, "take-over")?;

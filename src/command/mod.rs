@@ -30,6 +30,7 @@ pub mod verify;
 pub mod watch;
 
 mod attachments;
+mod capture;
 mod database;
 mod room;
 

@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Manifest;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::storage::Space;
 use crate::storage::reserve::reserve_bytes;
-use crate::storage::{Space, Storage as _};
 use crate::wording::counted;
 
 /// As many of the last backups tell what the next ones take.

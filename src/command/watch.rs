@@ -13,7 +13,6 @@ use crate::format;
 use crate::instance::state::StateDirectory;
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::storage::Storage as _;
 
 /// What was seen and told so far.
 const FILE: &str = "watch.json";

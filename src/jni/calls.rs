@@ -33,7 +33,7 @@ use crate::instance::history::RunReport;
 use crate::job;
 use crate::repository::prune::Pruned;
 use crate::repository::verify::VerifyOptions;
-use crate::storage::{self, Storage as _};
+use crate::storage;
 use crate::tomcat;
 use crate::tomcat::systemd::Systemd;
 

@@ -222,14 +222,14 @@ impl Repository {
             damaged: Vec::new(),
             superseded: HashSet::new(),
         };
-        let listed = self.storage.list(path::INDEXES)?;
+        let listed = self.room(path::INDEXES)?;
         let ids: Vec<Digest256> = listed
             .iter()
             .filter_map(|object| path::parse_index(&object.path))
             .collect();
         // A few at a time: they take several times the room of what is kept of them.
         for ids in ids.chunks(INDEXES_AT_ONCE) {
-            let read = self.read_each(ids, |id| {
+            let read = self.each(ids, |id| {
                 self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))
             });
             for (id, read) in ids.iter().zip(read) {
@@ -249,7 +249,7 @@ impl Repository {
             .filter(|(id, _)| !known.contains(id))
             .collect();
         let mut found = Vec::new();
-        for read in self.read_each(&unknown, |(id, bytes)| self.read_toc(*id, *bytes)) {
+        for read in self.each(&unknown, |(id, bytes)| self.read_toc(*id, *bytes)) {
             match read {
                 Ok(content) => found.push(content),
                 Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {}

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Repository;
 use super::condemned::Condemned;
+use super::glance::Rooms;
 use super::lock::Lock;
 use super::survey::Survey;
 use crate::codec;
@@ -21,7 +22,6 @@ use crate::format::index::{Index, PackContent};
 use crate::format::pack::PackBuilder;
 use crate::format::path;
 use crate::progress::Progress;
-use crate::storage::Storage as _;
 
 /// An index of this size is closed, and another one begun: whoever reads or writes one has it in memory as a whole.
 const INDEX_CHUNKS: usize = 1 << 16;
@@ -69,8 +69,9 @@ impl Repository {
     /// Says what [`Repository::prune`] would do, and changes nothing.
     pub fn prune_plan(&self, options: &PruneOptions, progress: &dyn Progress) -> Result<Pruned> {
         progress.stage("prune: looking", None);
-        let condemned = self.condemned()?;
-        let plan = Plan::new(self.survey(&condemned, progress)?, &condemned, options);
+        let seen = self.glance(Rooms::WithPacks)?;
+        let condemned = seen.condemned()?;
+        let plan = Plan::new(seen.survey(&condemned, progress)?, &condemned, options);
         let mut report = plan.report();
         let unneeded = plan.fresh.iter().chain(&plan.waiting);
         if options.grace.is_zero() {
@@ -96,8 +97,9 @@ impl Repository {
         progress: &dyn Progress,
     ) -> Result<Pruned> {
         progress.stage("prune: looking", None);
-        let mut condemned = self.condemned()?;
-        let plan = Plan::new(self.survey(&condemned, progress)?, &condemned, options);
+        let seen = self.glance(Rooms::WithPacks)?;
+        let mut condemned = seen.condemned()?;
+        let plan = Plan::new(seen.survey(&condemned, progress)?, &condemned, options);
         let mut report = plan.report();
 
         // What nobody needs any more is named before anything is deleted: from here on no writer relies on it.
@@ -127,6 +129,7 @@ impl Repository {
         }
         self.condemn(&mut condemned, repacked.clone(), options.now)?;
         if options.grace.is_zero() {
+            // Anew: there are other packs and indexes now.
             let plan = Plan::new(self.survey(&condemned, progress)?, &condemned, options);
             let gone = self.free(&plan, &plan.due, lock, progress, &mut report)?;
             self.settle(&mut condemned, |pack| gone.contains(pack))?;
@@ -153,10 +156,13 @@ impl Repository {
         self.write_index(plan, &removable, lock, report)?;
         let mut sorted: Vec<_> = removable.iter().collect();
         sorted.sort_unstable();
-        for pack in sorted {
+        let deleted = self.each(&sorted, |pack| {
             progress.check()?;
             lock.check()?;
-            match self.storage().delete(&path::pack(pack)) {
+            self.storage().delete(&path::pack(pack))
+        });
+        for (pack, deleted) in sorted.into_iter().zip(deleted) {
+            match deleted {
                 Ok(()) => {
                     gone.insert(*pack);
                     report.freed(plan, [pack]);

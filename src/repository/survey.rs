@@ -16,7 +16,6 @@ use crate::format::id::{ChunkId, Digest256};
 use crate::format::index::PackContent;
 use crate::format::path;
 use crate::progress::Progress;
-use crate::storage::Storage as _;
 
 /// One look at everything.
 pub struct Survey {
@@ -57,14 +56,14 @@ impl Repository {
     /// Looks at all manifests, catalogs, indexes and packs. `Damaged` when one of the first three cannot be read:
     /// what those need is unknown.
     pub fn survey(&self, condemned: &Condemned, progress: &dyn Progress) -> Result<Survey> {
-        // The packs after the manifests: what these need was there before, and what a writer adds meanwhile is only found
-        // to be unneeded, which condemns it and no more.
+        // The packs after the manifests, in the order of a glance too: what these need was there before, and what a writer
+        // adds meanwhile is only found to be unneeded, which condemns it and no more.
         let found = self.backups()?;
         let mut indexes = self.read_indexes()?;
         if let Some((object, reason)) = found.damaged.iter().chain(&indexes.damaged).next() {
             return Err(unsafe_now(&format!("`{object}` cannot be read: {reason}")));
         }
-        let listed = self.storage().list(path::PACKS)?;
+        let listed = self.room(path::PACKS)?;
         // Packs without an index are what an interrupted backup left, or their index was lost.
         let unindexed = self.recover_packs(&indexes.chunks, &listed)?;
         for content in &unindexed {

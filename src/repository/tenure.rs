@@ -9,10 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Repository;
 use super::backups::Backups;
+use super::glance::Rooms;
 use super::identity::Worker;
+use super::lock::Lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupId;
-use crate::format::record::{Mark, MarkKind, Run, Takeover};
+use crate::format::record::{LeaseMode, Mark, MarkKind, Run, Takeover};
 use crate::format::{path, sealed};
 
 /// An instance as it presents itself to a repository.
@@ -99,6 +101,23 @@ impl Repository {
         }
     }
 
+    /// Takes a lease for `tenant`, and gives the repository as a glance shows it under that lease. `Denied` where the
+    /// tenant may not write here.
+    pub fn lock_as(
+        &self,
+        tenant: Tenant<'_>,
+        mode: LeaseMode,
+        purpose: &str,
+        rooms: Rooms,
+    ) -> Result<(Lock, Self)> {
+        // Before the lease: in a repository that is only read, not even that is written.
+        let before = self.glance_to_write(Rooms::Small)?;
+        before.check_tenure(tenant)?;
+        let (lock, seen) = before.lock_and_glance(mode, tenant.instance, purpose, rooms)?;
+        seen.check_takeovers(tenant)?;
+        Ok((lock, seen))
+    }
+
     /// The same for what only marks tell. Under the lease that every take-over needs too: then nobody can have come
     /// in between unseen.
     pub fn check_takeovers(&self, tenant: Tenant<'_>) -> Result<()> {
@@ -140,7 +159,7 @@ impl Repository {
     /// The last word about who holds `instance`, of marks and of the manifests in `found`.
     fn holder(&self, found: &Backups, instance: &str) -> Result<Option<Holder>> {
         let mut holders = Vec::new();
-        for object in self.storage().list(path::MARKS)? {
+        for object in self.room(path::MARKS)? {
             let kind = path::parse_mark(&object.path).map(|(_, kind)| kind);
             if kind != Some(MarkKind::Takeover.word()) {
                 continue;
@@ -209,7 +228,6 @@ fn taken_over(by: Option<&str>, at: DateTime<Utc>) -> Error {
 mod tests {
     use super::*;
     use crate::codec::Compression;
-    use crate::format::record::LeaseMode;
     use crate::repository::backups::tests::manifest;
     use crate::storage::memory::Memory;
     use std::sync::Arc;

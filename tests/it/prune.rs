@@ -16,7 +16,7 @@ use obbackup::repository::lock::Lock;
 use obbackup::repository::prune::{PruneOptions, Pruned};
 use obbackup::storage::faulty::{Fault, Faulty, Operations};
 use obbackup::storage::memory::Memory;
-use obbackup::storage::{Object, Space, Storage};
+use obbackup::storage::{Object, Storage};
 
 use crate::support::backups::{Stored, Taking, contents, read_back, take};
 use crate::sweep::{sound, stored_bytes};
@@ -40,6 +40,11 @@ impl Odd {
             hides: |path| path.starts_with(path::LOCKS),
             keeps: |_| false,
         })
+    }
+
+    fn shown(&self, mut objects: Vec<Object>) -> Vec<Object> {
+        objects.retain(|object| !(self.hides)(&object.path));
+        objects
     }
 
     /// Refuses to delete anything but leases, as an object lock does.
@@ -66,9 +71,10 @@ impl Storage for Odd {
         self.inner.read_range(path, range)
     }
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let mut objects = self.inner.list(prefix)?;
-        objects.retain(|object| !(self.hides)(&object.path));
-        Ok(objects)
+        Ok(self.shown(self.inner.list(prefix)?))
+    }
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        Ok(self.shown(self.inner.list_between(after, before)?))
     }
     fn delete(&self, path: &str) -> Result<()> {
         if (self.keeps)(path) {
@@ -76,11 +82,11 @@ impl Storage for Odd {
         }
         self.inner.delete(path)
     }
-    fn space(&self) -> Result<Option<Space>> {
-        self.inner.space()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.inner)
     }
-    fn location(&self) -> String {
-        self.inner.location()
+    fn shows_every_lease(&self) -> bool {
+        false
     }
 }
 

@@ -14,6 +14,7 @@ use obbackup::format::manifest::{
 };
 use obbackup::format::record::{LeaseMode, Run};
 use obbackup::repository::Repository;
+use obbackup::repository::glance::Rooms;
 use obbackup::repository::lock::Lock;
 use obbackup::repository::references::{Thing, for_each_piece};
 use obbackup::repository::writer::Writer;
@@ -34,9 +35,15 @@ pub fn contents(seed: u64) -> Vec<(String, Vec<u8>)> {
 
 /// Takes a backup of [`contents`] as the command does: lease, chunks, manifest, record.
 pub fn take(repository: &Repository, seed: u64) -> Result<BackupId> {
-    let lock = repository.lock(LeaseMode::Write, "instance", "backup")?;
-    let taking = Taking::begin(repository, "instance", &contents(seed))?.finish()?;
+    let (lock, seen) = begin(repository, "instance")?;
+    let taking = Taking::begin(&seen, "instance", &contents(seed))?.finish()?;
     taking.commit(repository, &lock)
+}
+
+/// The lease, and the repository as the glance shows it that proved the lease.
+pub fn begin(repository: &Repository, instance: &str) -> Result<(Lock, Repository)> {
+    let before = repository.glance_to_write(Rooms::Small)?;
+    before.lock_and_glance(LeaseMode::Write, instance, "backup", Rooms::WithPacks)
 }
 
 /// A file of these chunks.

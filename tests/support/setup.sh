@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Sets up what the tests, the lints and the demonstration need and this machine lacks.
 #
-#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, Tomcat, Java 11 and 21,
+#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, minio, Tomcat, Java 11 and 21,
 #                     cargo-deny
-#   setup.sh minio    minio, a second S3 server for the tests of the storage: some minutes of compiling
 #   setup.sh demo     system packages with PostgreSQL 15 alone
 #   setup.sh bench    the same with versitygw, and restic and borg to be measured against
 #   setup.sh cache    print the directory that everything fetched is kept in
@@ -330,9 +329,9 @@ cache)
   printf '%s\n' "$cache"
   exit
   ;;
-test | demo | bench | minio) ;;
+test | demo | bench) ;;
 *)
-  sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac
@@ -342,13 +341,6 @@ mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9
 rm -rf "$cache"/.unpack.*
-
-if [[ $what == minio ]]; then
-  # shellcheck disable=SC2086 # four words
-  go_program $MINIO
-  for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done
-  exit
-fi
 
 packages cc gcc libc6-dev
 packages make make
@@ -361,6 +353,8 @@ packages openssl openssl
 packages setpriv util-linux
 packages mkfs.ext4 e2fsprogs
 packages mkfs.vfat dosfstools
+packages mkfs.exfat exfatprogs
+packages mount.exfat-fuse exfat-fuse
 if [[ $what == test ]]; then
   if command -v python3 >/dev/null; then
     python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
@@ -407,6 +401,10 @@ fi
 if [[ $what != demo ]]; then
   # shellcheck disable=SC2086 # four words
   go_program $VERSITYGW
+fi
+if [[ $what == test ]]; then
+  # shellcheck disable=SC2086 # four words
+  go_program $MINIO
 fi
 
 for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done

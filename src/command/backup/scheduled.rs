@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{BackupOptions, BackupTaken, lock, locked, outcome_word};
+use super::{BackupOptions, BackupTaken, begin, outcome_word};
 use crate::command::surroundings::Surroundings;
 use crate::error::{ErrorKind, Result};
 use crate::format::record::{OK, Occasion, PARTIAL, Run};
@@ -43,7 +43,7 @@ pub fn run_scheduled(
     occasion: &Occasion,
     tries: u16,
 ) -> Result<Scheduled> {
-    let lock = lock(instance, repository)?;
+    let begun = begin(instance, repository)?;
     // Clocks differ, so runs that seem to have begun before their time are looked at too.
     let since = occasion.due_at - CLOCKS_DIFFER;
     // One that was stopped is to be done again.
@@ -69,14 +69,6 @@ pub fn run_scheduled(
         });
     }
     let occasion = Some(occasion.clone());
-    locked(
-        instance,
-        repository,
-        options,
-        surroundings,
-        progress,
-        &lock,
-        occasion,
-    )
-    .map(|taken| Scheduled::Taken(Box::new(taken)))
+    let taken = begun.locked(instance, options, surroundings, progress, occasion)?;
+    Ok(Scheduled::Taken(Box::new(taken)))
 }

@@ -9,6 +9,9 @@ use obbackup::config::{RepositorySection, Secret};
 
 use super::http::{Request, answer, serve};
 
+/// Of the key and the session token of a request.
+type Accepts = dyn Fn(&str, Option<&str>) -> bool + Send + Sync;
+
 /// What the server does otherwise than a good one.
 #[derive(Default)]
 pub struct Ways {
@@ -19,7 +22,7 @@ pub struct Ways {
     /// Each answer takes so long.
     pub latency: Duration,
     /// Whether a request with this key and session token may be answered.
-    pub accepts: Option<Box<dyn Fn(&str, Option<&str>) -> bool + Send + Sync>>,
+    pub accepts: Option<Box<Accepts>>,
 }
 
 /// A running server.

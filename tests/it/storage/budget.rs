@@ -203,7 +203,7 @@ fn a_thousand_backups_are_listed_in_no_time() {
             scope.spawn(move || {
                 (1..BACKUPS).skip(thread).step_by(8).for_each(|number| {
                     commit(number);
-                })
+                });
             });
         }
     });

@@ -4,7 +4,7 @@ CARGO ?= cargo
 CACHE := $(shell tests/support/setup.sh cache)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm module module-tests erp demo bench bench-storage bench-downtime screenshots man clean
+.PHONY: build java setup test lint format clippy doc licences advisories unit reader jvm module module-tests erp demo bench bench-jni bench-jvm bench-storage bench-downtime screenshots man clean
 
 build:
 	$(CARGO) build --release --locked
@@ -70,6 +70,17 @@ demo:
 bench:
 	tests/support/setup.sh bench
 	tests/bench.sh
+	tests/bench_jni.sh
+
+# A backup through JNI beside one by the command: the last part of bench by itself.
+bench-jni:
+	tests/support/setup.sh bench
+	tests/bench_jni.sh
+
+# What a JVM with a heap of 256 MB needs for an instance of 5 GB.
+bench-jvm:
+	tests/support/setup.sh bench
+	tests/bench_jni.sh memory
 
 # Requests that each command makes of a bucket, and what 15 ms of latency cost a nightly backup.
 bench-storage: setup

@@ -103,9 +103,13 @@ impl ErrorKind {
             Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::Denied,
             Io::AlreadyExists => Self::AlreadyExists,
             Io::StorageFull | Io::QuotaExceeded => Self::NoSpace,
-            Io::Interrupted | Io::TimedOut | Io::WouldBlock | Io::StaleNetworkFileHandle => {
-                Self::Transient
-            }
+            // The last three are what a network share says whose server is gone, and may come back.
+            Io::Interrupted
+            | Io::TimedOut
+            | Io::WouldBlock
+            | Io::StaleNetworkFileHandle
+            | Io::ConnectionAborted
+            | Io::NotConnected => Self::Transient,
             _ => Self::Io,
         }
     }

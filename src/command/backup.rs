@@ -1,19 +1,15 @@
-//! Taking a backup.
-//!
-//! The order decides what a backup is worth. Attachments are walked, then the database's snapshot is taken,
-//! then attachments are walked again and both passes kept: so each file that a row of the snapshot names
-//! is in the backup, whether it was deleted just after the first walk or added just before the snapshot.
-//! The database follows at once, so that its snapshot is held as briefly as possible; then everything else.
+//! Taking a backup: what it builds upon, what it holds, its manifest and the record of its run.
+
+mod scheduled;
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::attachments::{missing_files, named_files};
-use super::contents::file_entries;
+use super::capture::Capture;
 use super::database::{self, Connection, check_status};
 use super::list::BackupSummary;
 use super::restore::recovery;
@@ -21,29 +17,23 @@ use super::space;
 use super::surroundings::Surroundings;
 use super::tenant;
 use super::throttle::Throttled;
-use crate::chunk::{ChunkSink as _, ChunkSource as _, ChunkWriter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::catalog::write_entry;
-use crate::format::file::FileEntry;
-use crate::format::id::random_id;
+use crate::format::id::{ChunkId, random_id};
 use crate::format::manifest::{
-    BackupId, BackupType, Catalog, DatabasePart, FilesPart, InstanceIdentity, Manifest, Part,
-    Statistics, Status,
+    BackupId, BackupType, InstanceIdentity, Manifest, Part, Statistics, Status,
 };
-use crate::format::record::{LeaseMode, Occasion, Run};
+use crate::format::record::{LeaseMode, OK, Occasion, PARTIAL, Run};
 use crate::instance::{FileRoot, Instance, check_nesting};
 use crate::postgresql::client::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::glance::Rooms;
 use crate::repository::lock::Lock;
 use crate::repository::reader::Reader;
 use crate::repository::writer::Writer;
-use crate::source::database::DatabaseSource;
-use crate::source::files::{self, CaptureOptions, Exclusions, FilesCapture, Parent, paths_present};
 
-/// How often a snapshot is taken until one names no attachment that came and went between the passes around it.
-const SNAPSHOT_ATTEMPTS: u32 = 3;
+pub use scheduled::{Scheduled, run_scheduled};
 
 /// What kind of backup to take.
 #[derive(Debug, Clone)]
@@ -122,6 +112,7 @@ pub fn plan(
     surroundings: &Surroundings,
 ) -> Result<BackupPlan> {
     let roots = roots(instance, repository, options)?;
+    let repository = &repository.glance(Rooms::Small)?;
     repository.check_tenure(tenant(instance))?;
     let mut warnings = instance.warnings.clone();
     let mut planned = None;
@@ -164,74 +155,23 @@ pub fn run(
     surroundings: &Surroundings,
     progress: &dyn Progress,
 ) -> Result<BackupTaken> {
-    let lock = lock(instance, repository)?;
-    locked(
-        instance,
-        repository,
-        options,
-        surroundings,
-        progress,
-        &lock,
-        None,
-    )
-}
-
-/// What came of a run that a schedule started.
-#[derive(Debug)]
-pub enum Scheduled {
-    /// It took a backup.
-    Taken(Box<BackupTaken>),
-    /// Another node of the cluster, or another program, had done it already: its record.
-    Elsewhere(Box<Run>),
-}
-
-/// Takes the backup of `occasion`, unless that was done already.
-///
-/// Whoever runs it records it before giving back the lock. So whoever holds the lock and finds no record of the
-/// occasion is the only one to run it: of several nodes that come at once one takes the backup, and the
-/// others, which wait for the lock, find its record.
-pub fn run_scheduled(
-    instance: &Instance,
-    repository: &Repository,
-    options: &BackupOptions,
-    surroundings: &Surroundings,
-    progress: &dyn Progress,
-    occasion: &Occasion,
-) -> Result<Scheduled> {
-    let lock = lock(instance, repository)?;
-    // Clocks differ, so runs that seem to have begun before their time are looked at too.
-    let since = occasion.due_at - CLOCKS_DIFFER;
-    // One that was stopped is to be done again.
-    let stopped = outcome_word(ErrorKind::Cancelled);
-    let done = repository.runs(since)?.into_iter().find(|run| {
-        run.instance == instance.id
-            && run.occasion.as_ref() == Some(occasion)
-            && run.outcome != stopped
-    });
-    if let Some(run) = done {
-        return Ok(Scheduled::Elsewhere(Box::new(run)));
-    }
-    let occasion = Some(occasion.clone());
-    locked(
-        instance,
-        repository,
-        options,
-        surroundings,
-        progress,
-        &lock,
-        occasion,
-    )
-    .map(|taken| Scheduled::Taken(Box::new(taken)))
+    let begun = begin(instance, repository)?;
+    begun.locked(instance, options, surroundings, progress, None)
 }
 
 /// The right to write the instance's backups, which another machine may have by now.
-fn lock(instance: &Instance, repository: &Repository) -> Result<Lock> {
+struct Begun {
+    lock: Lock,
+    /// The repository as it was when the lease was proven: what this backup takes over from it. Nobody else writes
+    /// backups of this instance meanwhile, and nobody deletes.
+    seen: Repository,
+}
+
+fn begin(instance: &Instance, repository: &Repository) -> Result<Begun> {
     recovery::refuse_unfinished(instance)?;
-    // Before the lease: in a repository that is only read, not even that is written.
-    repository.check_tenure(tenant(instance))?;
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "backup")?;
-    repository.check_takeovers(tenant(instance))?;
-    Ok(lock)
+    let tenant = tenant(instance);
+    let (lock, seen) = repository.lock_as(tenant, LeaseMode::Write, "backup", Rooms::WithPacks)?;
+    Ok(Begun { lock, seen })
 }
 
 /// The word for a failure in records.
@@ -239,99 +179,91 @@ pub fn outcome_word(kind: ErrorKind) -> String {
     kind.name().to_lowercase()
 }
 
-/// The clocks of two nodes differ by less.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::days(1);
-
-/// Everything between taking and giving back the lock.
-fn locked(
-    instance: &Instance,
-    repository: &Repository,
-    options: &BackupOptions,
-    surroundings: &Surroundings,
-    progress: &dyn Progress,
-    lock: &Lock,
-    occasion: Option<Occasion>,
-) -> Result<BackupTaken> {
-    recovery::refuse_unfinished(instance)?;
-    let started_at = Utc::now();
-    let run = random_id(8)?;
-    progress.begin(&run);
-    let job = Job {
-        instance,
-        repository,
-        options,
-        surroundings,
-        progress,
-    };
-    let taken = surroundings
-        .throttle
-        .stand_back(progress, || job.take(started_at, &run, lock));
-    let backup = taken.as_ref().ok();
-    let record = Run {
-        id: run,
-        command: "backup".to_owned(),
-        instance: instance.id.clone(),
-        backup_type: Some(options.backup_type),
-        started_at,
-        finished_at: Utc::now(),
-        backup: backup.map(|backup| backup.id),
-        backup_finished_at: backup.map(|backup| backup.manifest.finished_at),
-        outcome: match &taken {
-            Ok(backup) if backup.manifest.status == Status::Partial => "partial".to_owned(),
-            Ok(_) => "ok".to_owned(),
-            Err(error) => outcome_word(error.kind()),
-        },
-        message: taken.as_ref().err().map(Error::message),
-        occasion,
-        host: Some(instance.host.clone()),
-    };
-    let recorded = repository.record(&record);
-    let backup = taken?;
-    // The backup exists from its manifest on. That its run has no record is worth saying, not failing.
-    if let Err(error) = recorded {
-        progress.warn(&format!(
-            "the record of this run could not be written: {error}"
-        ));
+impl Begun {
+    /// Everything between taking and giving back the lock.
+    fn locked(
+        self,
+        instance: &Instance,
+        options: &BackupOptions,
+        surroundings: &Surroundings,
+        progress: &dyn Progress,
+        occasion: Option<Occasion>,
+    ) -> Result<BackupTaken> {
+        recovery::refuse_unfinished(instance)?;
+        let started_at = Utc::now();
+        let run = random_id(8)?;
+        progress.begin(&run);
+        let job = Job {
+            instance,
+            begun: &self,
+            options,
+            surroundings,
+            progress,
+        };
+        let taken = surroundings
+            .throttle
+            .stand_back(progress, || job.take(started_at, &run));
+        let backup = taken.as_ref().ok();
+        let record = Run {
+            backup_type: Some(options.backup_type),
+            backup: backup.map(|backup| backup.id),
+            backup_finished_at: backup.map(|backup| backup.manifest.finished_at),
+            outcome: match &taken {
+                Ok(backup) if backup.manifest.status == Status::Partial => PARTIAL.to_owned(),
+                Ok(_) => OK.to_owned(),
+                Err(error) => outcome_word(error.kind()),
+            },
+            message: taken.as_ref().err().map(Error::message),
+            occasion,
+            ..Run::ended(run, "backup", &instance.id, &instance.host, started_at)
+        };
+        let recorded = self.seen.record(&record);
+        let backup = taken?;
+        // The backup exists from its manifest on. That its run has no record is worth saying, not failing.
+        if let Err(error) = recorded {
+            progress.warn(&format!(
+                "the record of this run could not be written: {error}"
+            ));
+        }
+        Ok(BackupTaken {
+            summary: BackupSummary::from(&backup),
+        })
     }
-    Ok(BackupTaken {
-        summary: BackupSummary::from(&backup),
-    })
 }
 
 /// One backup's request.
 struct Job<'a> {
     instance: &'a Instance,
-    repository: &'a Repository,
+    begun: &'a Begun,
     options: &'a BackupOptions,
     surroundings: &'a Surroundings,
     progress: &'a dyn Progress,
 }
 
 impl Job<'_> {
-    fn take(&self, started_at: DateTime<Utc>, run: &str, lock: &Lock) -> Result<Backup> {
+    fn take(&self, started_at: DateTime<Utc>, run: &str) -> Result<Backup> {
         let Self {
             instance,
-            repository,
             options,
             progress,
             ..
         } = *self;
+        let Begun { lock, seen } = self.begun;
         progress.stage("preparing", None);
-        let roots = roots(instance, repository, options)?;
-        let connection = if wants(options, Part::Database) {
-            Some(database::connect(instance, self.surroundings)?)
-        } else {
-            None
-        };
-        let parent = parent(repository, instance)?;
-        self.check_room(connection.as_ref())?;
-        repository.storage().hold_reserve()?;
-        let reader = repository.reader()?;
-        let writer = repository.writer()?;
+        let roots = roots(instance, seen, options)?;
+        let (connection, known) = self.prepare()?;
+        let Known {
+            parent,
+            reader,
+            writer,
+        } = known;
         let sink = Throttled::new(&writer, self.surroundings.throttle, progress);
         let mut identity = instance.identity();
         let mut capture = Capture {
-            job: self,
+            instance,
+            options,
+            jobs: self.surroundings.jobs,
+            progress,
             parent: parent.as_ref(),
             reader: &reader,
             sink: &sink,
@@ -363,7 +295,11 @@ impl Job<'_> {
         } = capture;
         progress.stage("finishing", None);
         progress.check()?;
-        let written = writer.finish()?;
+        let written = std::thread::scope(|scope| {
+            // Asked meanwhile, so that the commit need not.
+            scope.spawn(|| lock.check());
+            writer.finish()
+        })?;
         files.sort_by_key(|files| files.part);
         if let (Some(database), Some(parent)) = (&database, &parent) {
             warnings.extend(database::shrunken(database, parent));
@@ -401,7 +337,7 @@ impl Job<'_> {
             warnings,
             indexes: written.indexes,
         };
-        let id = repository.commit(&manifest, lock)?;
+        let id = seen.commit(&manifest, lock)?;
         Ok(Backup {
             id,
             manifest,
@@ -411,9 +347,31 @@ impl Job<'_> {
 }
 
 impl Job<'_> {
+    /// What is needed before the first byte is read. Neither the server of the database nor the repository need wait
+    /// for the other.
+    fn prepare(&self) -> Result<(Option<Connection>, Known)> {
+        let instance = self.instance;
+        let (connection, known) = std::thread::scope(|scope| {
+            let known = scope.spawn(|| Known::gather(&self.begun.seen, instance));
+            let connection = wants(self.options, Part::Database)
+                .then(|| database::connect(instance, self.surroundings))
+                .transpose();
+            let known = known.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (connection, known)
+        });
+        let (connection, known) = (connection?, known?);
+        self.check_room(connection.as_ref())?;
+        self.begun.seen.storage().hold_reserve()?;
+        Ok((connection, known))
+    }
+
     /// Before anything is written: a device that fills up half-way helps nobody.
     fn check_room(&self, connection: Option<&Connection>) -> Result<()> {
-        let found = self.repository.backups()?;
+        let seen = &self.begun.seen;
+        if seen.storage().space()?.is_none() {
+            return Ok(());
+        }
+        let found = seen.backups()?;
         let previous: Vec<Backup> = found
             .backups
             .into_iter()
@@ -428,157 +386,33 @@ impl Job<'_> {
                 .and_then(|text| text.parse().ok()),
             _ => None,
         };
-        space::check_room(self.repository, &previous, database_bytes)
+        space::check_room(seen, &previous, database_bytes)
     }
 }
 
-/// A backup being gathered.
-struct Capture<'a> {
-    job: &'a Job<'a>,
-    parent: Option<&'a Backup>,
-    reader: &'a Reader,
-    sink: &'a Throttled<'a, Writer>,
-    files: Vec<FilesPart>,
-    files_read: u64,
-    warnings: Vec<String>,
-    partial: bool,
+/// What a backup builds upon.
+struct Known {
+    parent: Option<Backup>,
+    reader: Reader,
+    writer: Writer,
 }
 
-impl Capture<'_> {
-    fn database_and_attachments(
-        &mut self,
-        connection: &Connection,
-        attachments: Option<&FileRoot>,
-        identity: &mut InstanceIdentity,
-    ) -> Result<DatabasePart> {
-        let progress = self.job.progress;
-        let Some(root) = attachments else {
-            progress.stage("snapshot", None);
-            let mut source = connection.open()?;
-            let warning = self.facts(&mut source, identity)?;
-            self.warnings.extend(warning);
-            return source.capture(self.sink, progress);
-        };
-        let before = named_files(&connection.application)?;
-        progress.stage("attachments", self.expected_bytes(root.part));
-        let parent = self.parent_entries(root.part);
-        let options = self.capture_options(false);
-        let rules = exclusions(root);
-        let (first, mut entries) =
-            files::capture_aside(&root.root, &rules, parent, options, self.sink, progress)?;
-        // What the first pass could not read, the second did not find readable either, or it says so.
-        self.files_read += first.files_read;
-        let mut attempt = 1;
-        let (mut source, captured) = loop {
-            progress.stage("snapshot", None);
-            let mut source = connection.open()?;
-            let warning = self.facts(&mut source, identity)?;
-            progress.stage("attachments, second pass", Some(first.bytes));
-            let parent: Parent<'_> = Box::new(entries.entries()?);
-            let options = self.capture_options(true);
-            let (captured, mut both) = files::capture_aside(
-                &root.root,
-                &rules,
-                Some(parent),
-                options,
-                self.sink,
-                progress,
-            )?;
-            let present = paths_present(both.entries()?)?;
-            let missing = missing_files(&mut source, &present, &before)?;
-            entries = both;
-            // What came and went between the passes is named by this snapshot, and not by a later one.
-            if missing.is_partial() && attempt < SNAPSHOT_ATTEMPTS {
-                attempt += 1;
-                self.files_read += captured.files_read;
-                continue;
-            }
-            self.partial |= missing.is_partial();
-            self.warnings.extend(warning);
-            self.warnings.extend(missing.warnings());
-            break (source, captured);
-        };
-        let catalog = self.write_catalog(entries.entries()?)?;
-        self.add(root, FilesCapture { captured, catalog });
-        source.capture(self.sink, progress)
-    }
-
-    /// What the snapshot tells of the instance; a warning about its status.
-    fn facts(
-        &self,
-        source: &mut DatabaseSource,
-        identity: &mut InstanceIdentity,
-    ) -> Result<Option<String>> {
-        let facts = source.openbravo_facts()?;
-        let warning = check_status(self.job.instance, facts.system_status.as_deref())?;
-        identity.modules = facts.modules;
-        if facts.openbravo_version.is_some() {
-            identity.openbravo_version = facts.openbravo_version;
-        }
-        Ok(warning)
-    }
-
-    /// One directory, in one pass.
-    fn part(&mut self, root: &FileRoot) -> Result<()> {
-        let progress = self.job.progress;
-        progress.stage(root.part.word(), self.expected_bytes(root.part));
-        let captured = files::capture(
-            &root.root,
-            &exclusions(root),
-            self.parent_entries(root.part),
-            self.capture_options(false),
-            self.sink,
-            progress,
-        )?;
-        self.add(root, captured);
-        Ok(())
-    }
-
-    fn add(&mut self, root: &FileRoot, capture: FilesCapture) {
-        self.files.push(capture.to_part(root.part, &root.written));
-        self.files_read += capture.captured.files_read;
-        self.warnings.extend(capture.captured.warnings);
-        self.partial |= capture.captured.partial;
-    }
-
-    fn write_catalog(&self, entries: impl Iterator<Item = Result<FileEntry>>) -> Result<Catalog> {
-        let mut out = ChunkWriter::new(self.sink, self.sink.chunkers().metadata);
-        let mut count = 0;
-        for entry in entries {
-            write_entry(&mut out, &entry?)?;
-            count += 1;
-        }
-        let (chunks, bytes) = out.finish()?;
-        Ok(Catalog {
-            entries: count,
-            bytes,
-            chunks,
+impl Known {
+    fn gather(seen: &Repository, instance: &Instance) -> Result<Self> {
+        let parent = parent(seen, instance)?;
+        let reader = seen.reader()?;
+        let writer = seen.writer()?;
+        // What tells which files did not change is all about to be read, part after part.
+        let files = parent.iter().flat_map(|parent| &parent.manifest.files);
+        let catalogs: Vec<ChunkId> = files
+            .flat_map(|files| files.catalog.chunks.iter().copied())
+            .collect();
+        reader.fetch_ahead(&catalogs);
+        Ok(Self {
+            parent,
+            reader,
+            writer,
         })
-    }
-
-    /// As many bytes as the parent backup's part had: the best guess at the work ahead.
-    fn expected_bytes(&self, part: Part) -> Option<u64> {
-        Some(self.parent?.manifest.files_part(part)?.bytes)
-    }
-
-    /// What the parent backup knows of a part. Where its catalog is damaged, files are read again.
-    fn parent_entries(&self, part: Part) -> Option<Parent<'_>> {
-        let files = self.parent?.manifest.files_part(part)?;
-        let readable = files
-            .catalog
-            .chunks
-            .iter()
-            .all(|id| self.reader.get(id).is_ok());
-        readable.then(|| Box::new(file_entries(self.reader, files)) as Parent<'_>)
-    }
-
-    fn capture_options(&self, keep_vanished: bool) -> CaptureOptions {
-        CaptureOptions {
-            keep_vanished,
-            // In a second pass the first has read everything just before.
-            reread_all: self.job.options.read_all && !keep_vanished,
-            jobs: self.job.surroundings.jobs,
-        }
     }
 }
 
@@ -611,22 +445,6 @@ fn roots(
         .hint("`obbackup doctor` shows what was found and where.")),
         None => Ok(roots),
     }
-}
-
-/// What is left out of a directory: what a build makes, other parts, and what restores keep there.
-fn exclusions(root: &FileRoot) -> Exclusions {
-    let rules = match root.part {
-        Part::Sources => Exclusions::sources(),
-        _ => Exclusions::none(),
-    };
-    let own = root.root.join(super::OWN_DIRECTORY);
-    root.excluded
-        .iter()
-        .chain([&own])
-        .filter_map(|path| path.symlink_metadata().ok())
-        .fold(rules, |rules, metadata| {
-            rules.and_directory((metadata.dev(), metadata.ino()))
-        })
 }
 
 /// The newest backup of the same instance, whatever its status: only what it holds is taken over.

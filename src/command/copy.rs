@@ -21,6 +21,7 @@ use crate::format::record::{LeaseMode, Run};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::glance::Rooms;
 use crate::repository::identity::Worker;
 use crate::repository::reader::Reader;
 use crate::repository::references::for_each_piece;
@@ -94,6 +95,7 @@ struct Missing {
 
 /// Looks at what a copy would move, and changes nothing.
 pub fn plan(from: &Repository, to: &Repository, backup: &Backup) -> Result<CopyPlan> {
+    let to = &to.glance(Rooms::Small)?;
     let known = to.read_indexes()?.chunks;
     let missing = missing(from, to, backup, &from.reader()?, &|id| known.contains(id))?;
     Ok(missing.plan)
@@ -119,11 +121,13 @@ pub fn copy(
     }
     let started_at = Utc::now();
     let instance = &backup.manifest.instance.id;
-    let lock = to.lock(LeaseMode::Write, instance, "copy")?;
+    let before = to.glance_to_write(Rooms::Small)?;
+    let (lock, seen) =
+        before.lock_and_glance(LeaseMode::Write, instance, "copy", Rooms::WithPacks)?;
     progress.stage("comparing", None);
     let reader = from.reader()?;
-    let writer = to.writer()?;
-    let missing = missing(from, to, backup, &reader, &|id| writer.has(id))?;
+    let writer = seen.writer()?;
+    let missing = missing(from, &seen, backup, &reader, &|id| writer.has(id))?;
     if missing.plan.is_there {
         return Ok(Copied {
             plan: missing.plan,
@@ -140,19 +144,12 @@ pub fn copy(
     writer.supersede(&backup.manifest.indexes);
     let written = writer.finish()?;
     to.adopt(from, backup, &lock)?;
+    let host = &Worker::this().host;
     to.record(&Run {
-        id: random_id(8)?,
-        command: "copy".to_owned(),
-        instance: instance.clone(),
         backup_type: Some(backup.manifest.backup_type),
-        started_at,
-        finished_at: Utc::now(),
         backup: Some(backup.id),
         backup_finished_at: Some(backup.manifest.finished_at),
-        occasion: None,
-        host: Some(Worker::this().host.clone()),
-        outcome: "ok".to_owned(),
-        message: None,
+        ..Run::ended(random_id(8)?, "copy", instance, host, started_at)
     })?;
     Ok(Copied {
         plan: missing.plan,

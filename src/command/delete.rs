@@ -11,8 +11,8 @@ use crate::format::record::{LeaseMode, Run};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::identity::Worker;
 use crate::repository::prune::PruneOptions;
-use crate::storage::Storage as _;
 
 /// What `delete` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,19 +53,11 @@ pub fn delete(
     };
     let left = repository.storage().clear_remains()?;
     let pruned = repository.prune(&lock, &options, progress)?;
+    let host = &Worker::this().host;
     repository.record(&Run {
-        id: random_id(8)?,
-        command: "delete".to_owned(),
-        instance: instance.clone(),
-        backup_type: None,
-        started_at,
-        finished_at: Utc::now(),
         backup: Some(backup.id),
         backup_finished_at: Some(backup.manifest.finished_at),
-        outcome: "ok".to_owned(),
-        message: None,
-        occasion: None,
-        host: None,
+        ..Run::ended(random_id(8)?, "delete", instance, host, started_at)
     })?;
     repository.storage().hold_reserve()?;
     Ok(Deleted {

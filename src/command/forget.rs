@@ -1,9 +1,9 @@
 //! Taking backups out of existence that no rule keeps; `prune` gives back their room.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::list::BackupSummary;
 use super::tenant;
@@ -11,15 +11,16 @@ use crate::config::retention::{KeepRules, RetentionSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
-use crate::format::record::{LeaseMode, Run};
+use crate::format::record::{LeaseMode, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::chunk_set::ChunkSet;
+use crate::repository::glance::Rooms;
 use crate::repository::references::for_each_piece;
 use crate::repository::retention::{Candidate, Fate, judge, limit_room, order_of_room};
-use crate::storage::Storage as _;
 
 /// Which backups to judge, and by what.
 #[derive(Debug, Clone, Default)]
@@ -74,21 +75,23 @@ pub struct Forgotten {
     pub notes: Vec<String>,
 }
 
-/// What a test restore found: a part of its mark.
-#[derive(Deserialize)]
-struct DrillMark {
-    at: DateTime<Utc>,
-    #[serde(default)]
-    drill: Option<Drill>,
-}
-
-#[derive(Deserialize)]
-struct Drill {
-    passed: bool,
-}
-
 /// Judges the backups of `instance`, and changes nothing.
 pub fn plan(
+    instance: &Instance,
+    repository: &Repository,
+    options: &ForgetOptions,
+    progress: &dyn Progress,
+) -> Result<ForgetPlan> {
+    judge_all(
+        instance,
+        &repository.glance(Rooms::Small)?,
+        options,
+        progress,
+    )
+}
+
+/// The same in a repository as a glance shows it.
+fn judge_all(
     instance: &Instance,
     repository: &Repository,
     options: &ForgetOptions,
@@ -176,12 +179,14 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Forgotten> {
     let started_at = Utc::now();
-    repository.check_tenure(tenant(instance))?;
+    let before = repository.glance_to_write(Rooms::Small)?;
+    before.check_tenure(tenant(instance))?;
     repository.storage().release_reserve()?;
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "forget")?;
+    let (lock, seen) =
+        before.lock_and_glance(LeaseMode::Write, &instance.id, "forget", Rooms::Small)?;
     progress.stage("forget", None);
     // Judged under the lease: what is the last good backup must not change meanwhile.
-    let plan = plan(instance, repository, options, progress)?;
+    let plan = judge_all(instance, &seen, options, progress)?;
     let mut forgotten = Vec::new();
     let mut notes = Vec::new();
     for backup in plan.doomed.iter().rev() {
@@ -198,20 +203,8 @@ pub fn run(
             Err(error) => return Err(error),
         }
     }
-    repository.record(&Run {
-        id: random_id(8)?,
-        command: "forget".to_owned(),
-        instance: instance.id.clone(),
-        backup_type: None,
-        started_at,
-        finished_at: Utc::now(),
-        backup: None,
-        backup_finished_at: None,
-        outcome: "ok".to_owned(),
-        message: None,
-        occasion: None,
-        host: Some(instance.host.clone()),
-    })?;
+    let (id, host) = (&instance.id, &instance.host);
+    repository.record(&Run::ended(random_id(8)?, "forget", id, host, started_at))?;
     drop(lock);
     repository.storage().hold_reserve()?;
     Ok(Forgotten {
@@ -224,16 +217,10 @@ pub fn run(
 /// Of every backup that was restored for trial, when that was last done and whether it passed.
 pub(super) fn drills(repository: &Repository) -> Result<HashMap<BackupId, (DateTime<Utc>, bool)>> {
     let mut last: HashMap<BackupId, (DateTime<Utc>, bool)> = HashMap::new();
-    for object in repository.storage().list(path::MARKS)? {
-        let Some((backup, "drill")) = path::parse_mark(&object.path) else {
-            continue;
-        };
-        let Ok(mark) = sealed::unseal::<DrillMark>(&repository.storage().read(&object.path)?)
-        else {
-            continue;
-        };
+    let marks = repository.marks()?.into_values().flatten();
+    for mark in marks.filter(|mark| mark.kind == MarkKind::Drill) {
         let passed = mark.drill.is_some_and(|drill| drill.passed);
-        let known = last.entry(backup).or_insert((mark.at, passed));
+        let known = last.entry(mark.backup).or_insert((mark.at, passed));
         if mark.at >= known.0 {
             *known = (mark.at, passed);
         }
@@ -303,9 +290,8 @@ fn added_bytes(
     order: &[usize],
     progress: &dyn Progress,
 ) -> Result<Vec<u64>> {
-    let chunks = repository.read_indexes()?.chunks;
     let reader = repository.reader()?;
-    let mut seen = HashSet::new();
+    let mut seen = ChunkSet::default();
     let mut added = Vec::new();
     for index in order {
         progress.check()?;
@@ -319,10 +305,10 @@ fn added_bytes(
             &reader,
             &mut |piece| {
                 for id in piece.chunks {
-                    if let Some((_, place)) = chunks.get(id)
-                        && seen.insert(*id)
+                    if let Some(stored_bytes) = reader.stored_bytes(id)
+                        && seen.insert(id)
                     {
-                        bytes += place.range().end - place.range().start;
+                        bytes += stored_bytes;
                     }
                 }
             },

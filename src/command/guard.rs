@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::database;
-use super::restore::{self, Destination, RestoreOptions, Restored};
+use super::restore::{self, Control, Destination, RestoreOptions, Restored};
 use super::surroundings::Surroundings;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::manifest::Part;
 use crate::instance::{Instance, SystemStatus, status};
 use crate::postgresql::client::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::tomcat::{Application, Tomcat};
 
 /// What a build changes, and so what a restore puts back. Attachments and configuration are people's.
 const PARTS: [Part; 3] = [Part::Database, Part::Sources, Part::Deploy];
@@ -34,6 +35,33 @@ pub struct Observed {
     pub system_status: Option<String>,
     /// Modules that are neither applied nor gone.
     pub pending: BTreeSet<String>,
+}
+
+/// How the web application was before the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Web {
+    /// There was none, or it did not run.
+    Down,
+    /// It ran and answered.
+    Answers,
+    /// It ran and did not answer as it should, for this reason: then its silence afterwards proves nothing.
+    Silent(String),
+}
+
+impl Web {
+    /// Asks it once.
+    pub fn of(tomcat: Option<&Tomcat>) -> Result<Self> {
+        let Some(tomcat) = tomcat else {
+            return Ok(Self::Down);
+        };
+        if !tomcat.is_running()? {
+            return Ok(Self::Down);
+        }
+        Ok(match tomcat.does_answer() {
+            Ok(_) => Self::Answers,
+            Err(why) => Self::Silent(why.to_string()),
+        })
+    }
 }
 
 /// What came of the command.
@@ -136,13 +164,46 @@ pub fn judge(end: End, before: &Observed, after: Result<Observed>) -> Verdict {
     verdict
 }
 
+/// Has the web application bear witness, where nothing else has spoken against the command: one that ran before is to
+/// run, and one that runs is to answer, be it started by the command. It gets the time that it gets after a restore. An
+/// error only where somebody asked not to wait any longer.
+pub fn judge_web(
+    before: &Web,
+    application: &dyn Application,
+    verdict: &mut Verdict,
+    progress: &dyn Progress,
+) -> Result<()> {
+    if !verdict.problems.is_empty() || matches!(before, Web::Silent(_)) {
+        return Ok(());
+    }
+    let answered = application.is_running().and_then(|runs| {
+        if !runs && *before == Web::Down {
+            return Ok(());
+        }
+        // A build may have wanted it stopped. Whoever guards it wants it back.
+        application.start(progress)?;
+        application.probe(progress)
+    });
+    match answered {
+        Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
+        Err(error) => {
+            let problem = format!("the web application does not work any more: {error}");
+            verdict.problems.push(problem);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Puts database, sources and web application back to what they were at `backup`. The broken state is kept, as by any
-/// restore in place, so that no further backup of it is taken.
+/// restore in place, so that no further backup of it is taken. Where that fails somebody has to act, for the broken
+/// state is what is live.
 pub fn put_back(
     instance: &Instance,
     repository: &Repository,
     backup: &Backup,
     surroundings: &Surroundings,
+    control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
     let manifest = &backup.manifest;
@@ -159,20 +220,32 @@ pub fn put_back(
         paths: Vec::new(),
         neutralize: false,
     };
-    restore::run(
+    restore::replace(
         Some(instance),
         repository,
         backup,
         &options,
         surroundings,
+        control,
         progress,
     )
+    .map_err(|error| {
+        let kind = match error.kind() {
+            ErrorKind::Cancelled => ErrorKind::Cancelled,
+            _ => ErrorKind::ActionNeeded,
+        };
+        error
+            .with_kind(kind)
+            .context("the instance is as the command left it")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, ErrorKind};
+    use crate::error::Error;
+    use crate::progress::Silent;
+    use std::sync::Mutex;
 
     fn observed(status: &str, pending: &[&str]) -> Observed {
         Observed {
@@ -203,5 +276,94 @@ mod tests {
         assert_eq!(problems(End::Killed(9), Ok(observed("RB70", &[]))), 1);
         let gone = Error::new(ErrorKind::Unreachable, "no answer");
         assert_eq!(problems(End::Exited(0), Err(gone)), 1);
+    }
+
+    /// Runs or not, answers or not; remembers what was asked of it.
+    struct Fake {
+        runs: Mutex<bool>,
+        answers: Result<()>,
+        calls: Mutex<Vec<&'static str>>,
+    }
+
+    impl Fake {
+        fn called(&self, what: &'static str) {
+            self.calls.lock().unwrap().push(what);
+        }
+    }
+
+    impl Application for Fake {
+        fn name(&self) -> String {
+            "fake".to_owned()
+        }
+
+        fn is_running(&self) -> Result<bool> {
+            Ok(*self.runs.lock().unwrap())
+        }
+
+        fn stop(&self, _progress: &dyn Progress) -> Result<()> {
+            self.called("stop");
+            Ok(())
+        }
+
+        fn start(&self, _progress: &dyn Progress) -> Result<()> {
+            if !std::mem::replace(&mut *self.runs.lock().unwrap(), true) {
+                self.called("start");
+            }
+            Ok(())
+        }
+
+        fn probe(&self, _progress: &dyn Progress) -> Result<()> {
+            self.called("probe");
+            self.answers.as_ref().copied().map_err(Error::duplicate)
+        }
+    }
+
+    #[test]
+    fn an_application_that_ran_has_to_run_and_to_answer() {
+        let silent = || Web::Silent("404".to_owned());
+        for (before, runs, answers, calls, problems) in [
+            (Web::Answers, true, true, &["probe"][..], 0),
+            (Web::Answers, true, false, &["probe"], 1),
+            (Web::Answers, false, true, &["start", "probe"], 0),
+            (Web::Down, false, true, &[], 0),
+            (Web::Down, true, false, &["probe"], 1),
+            (silent(), true, false, &[], 0),
+            (silent(), false, false, &[], 0),
+        ] {
+            let fake = Fake {
+                runs: Mutex::new(runs),
+                answers: if answers {
+                    Ok(())
+                } else {
+                    Err(Error::new(ErrorKind::Failure, "500"))
+                },
+                calls: Mutex::default(),
+            };
+            let mut verdict = judge(
+                End::Exited(0),
+                &observed("RB70", &[]),
+                Ok(observed("RB70", &[])),
+            );
+            judge_web(&before, &fake, &mut verdict, &Silent).unwrap();
+            let seen = fake.calls.into_inner().unwrap();
+            assert_eq!(seen, calls, "{before:?} {runs}");
+            assert_eq!(verdict.problems.len(), problems, "{before:?} {runs}");
+        }
+    }
+
+    #[test]
+    fn what_failed_already_needs_no_second_witness_and_waiting_can_be_broken_off() {
+        let fake = Fake {
+            runs: Mutex::new(true),
+            answers: Err(Error::cancelled()),
+            calls: Mutex::default(),
+        };
+        let before = observed("RB70", &[]);
+        let mut failed = judge(End::Exited(1), &before, Ok(before.clone()));
+        judge_web(&Web::Answers, &fake, &mut failed, &Silent).unwrap();
+        assert!(fake.calls.lock().unwrap().is_empty());
+        let mut good = judge(End::Exited(0), &before, Ok(before.clone()));
+        let error = judge_web(&Web::Answers, &fake, &mut good, &Silent).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
     }
 }

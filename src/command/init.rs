@@ -91,12 +91,17 @@ pub fn init(
             )
             .hint("Name it: --instance /opt/openbravo, or run the command inside of it."));
         }
-        (Claim::Share, Some(_)) => Repository::open(storage)?,
+        (Claim::Share, Some(_)) => {
+            let repository = Repository::open(storage)?;
+            repository.prove_create_once()?;
+            repository
+        }
         (Claim::TakeOver { of }, Some(instance)) => {
             let repository = Repository::open(storage)?;
             let found = repository.backups()?;
             let newest = whose(&found, of.as_deref(), instance, &repository)?;
             let of = &newest.manifest.instance;
+            repository.prove_create_once()?;
             let word = random_id(HOLDER_BYTES)?;
             // While the old machine is at work there it keeps the instance; afterwards it sees the mark.
             let lock = repository.lock(LeaseMode::Write, &of.id, "take-over")?;
@@ -139,20 +144,8 @@ pub fn init(
             written = Some(file.path().to_owned());
         }
         // What tells later that the instance belongs here although it has no backup yet.
-        repository.record(&Run {
-            id: random_id(8)?,
-            command: "init".to_owned(),
-            instance: id.clone(),
-            backup_type: None,
-            started_at: Utc::now(),
-            finished_at: Utc::now(),
-            backup: None,
-            backup_finished_at: None,
-            outcome: "ok".to_owned(),
-            message: None,
-            occasion: None,
-            host: Some(instance.host.clone()),
-        })?;
+        let run = random_id(8)?;
+        repository.record(&Run::ended(run, "init", id, &instance.host, Utc::now()))?;
     }
     Ok(Initialized {
         repository: location,

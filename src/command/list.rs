@@ -8,6 +8,7 @@ use crate::format::manifest::{BackupId, BackupType, Part, Status};
 use crate::format::record::{DrillCertificate, Mark, MarkKind};
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::repository::glance::Rooms;
 
 /// Which backups to list; everything by default.
 #[derive(Debug, Clone, Default)]
@@ -168,6 +169,7 @@ pub fn server_version(number: u32) -> String {
 
 /// The backups that `options` asks for.
 pub fn list(repository: &Repository, options: &ListOptions) -> Result<Listing> {
+    let repository = repository.glance(Rooms::Small)?;
     let found = repository.backups()?;
     let marks = repository.marks()?;
     let pins = repository.pins()?;

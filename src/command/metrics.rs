@@ -16,7 +16,6 @@ use crate::format::record::MarkKind;
 use crate::instance::Instance;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
-use crate::storage::Storage as _;
 
 /// One family of samples after another, each with its help and type.
 struct Page {

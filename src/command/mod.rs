@@ -27,8 +27,10 @@ pub mod storage;
 pub mod surroundings;
 pub mod throttle;
 pub mod verify;
+pub mod watch;
 
 mod attachments;
+mod capture;
 mod database;
 mod room;
 

@@ -1,29 +1,30 @@
 //! Schedules in the real world: the machine's clock, the configuration file, the instance and its repositories.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::backup::BackupOptions;
 use super::copy::{self, CopyOutcome, copy_to_each};
 use super::forget::{self, ForgetOptions};
 use super::prune;
-use super::runs::{Books, ScheduledRun};
+use super::runs::{Books, CopiesOfANight, Night, ScheduledRun};
 use super::surroundings::Surroundings;
-use crate::config::notify::Event;
+use super::watch;
 use crate::config::schedule::ScheduleSection;
 use crate::config::{Configuration, ConfigurationFile, RepositoryChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupType;
 use crate::instance::state::StateDirectory;
 use crate::instance::{Environment, Instance};
-use crate::log::{Level, Line};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::schedule::Schedule;
@@ -34,18 +35,12 @@ use crate::tomcat::systemd::Systemd;
 
 /// Held by the one process that runs the schedules of an instance on a machine.
 const LOCK: &str = "schedule.lock";
-/// What is known of how long there was no good backup.
-const WATCH: &str = "watch.json";
 /// A change of the clock or of the configuration is seen within so much.
 const LOOK: Duration = Duration::from_secs(30);
 /// A request to stop is seen within so much.
 const SLICE: Duration = Duration::from_millis(200);
 /// Between two looks at how old the last good backup is.
 const WATCH_INTERVAL: Duration = Duration::from_hours(1);
-/// Between two messages about it.
-const TELL_AGAIN: TimeDelta = TimeDelta::days(1);
-/// `no_good_backup` is told after so many days, where nothing is said.
-const GOOD_BACKUP_WITHIN_DAYS: u16 = 3;
 
 /// Where an instance is, and what it needs.
 #[derive(Debug, Clone)]
@@ -124,9 +119,48 @@ pub fn run_once(place: &Place, stop: &AtomicBool, progress: &dyn Progress) -> Re
     Runner::new(&nights, &instance).run_once(stop)
 }
 
-/// Whether a process of this machine runs the schedules of the instance now.
-pub fn is_running(instance: &Instance) -> Result<bool> {
-    Ok(instance.state()?.try_lock(LOCK)?.is_none())
+/// The process of this machine that runs the schedules of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunnerProcess {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub program: String,
+}
+
+impl fmt::Display for RunnerProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let program = match self.program.as_str() {
+            "java" => "the web application",
+            "" => "a process",
+            program => program,
+        };
+        match self.pid {
+            0 => f.write_str(program),
+            pid => write!(f, "{program} (process {pid})"),
+        }
+    }
+}
+
+/// Who runs the schedules of the instance on this machine now, if anybody does. Changes nothing.
+pub fn runner(instance: &Instance) -> Result<Option<RunnerProcess>> {
+    let Some(state) = instance.state_if_any() else {
+        return Ok(None);
+    };
+    let Some(written) = state.read(LOCK)? else {
+        return Ok(None);
+    };
+    if state.try_lock(LOCK)?.is_some() {
+        return Ok(None);
+    }
+    // Who holds it wrote its number; where it could not, somebody holds it all the same.
+    let pid = std::str::from_utf8(&written).ok();
+    let pid = pid.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Ok(Some(RunnerProcess {
+        pid,
+        program: name.trim().to_owned(),
+    }))
 }
 
 struct Nights<'a> {
@@ -137,13 +171,6 @@ struct Nights<'a> {
     known: RefCell<(Configuration, Instance)>,
     held: RefCell<Option<File>>,
     watched: RefCell<Option<Instant>>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Watch {
-    /// Since when somebody looks.
-    since: DateTime<Utc>,
-    told_at: Option<DateTime<Utc>>,
 }
 
 impl<'a> Nights<'a> {
@@ -168,7 +195,7 @@ impl<'a> Nights<'a> {
         Ok((nights, id))
     }
 
-    fn try_run(&self, task: &Task<'_>) -> Result<()> {
+    fn try_run(&self, task: &Task<'_>) -> Result<End> {
         let opened = self.place.open();
         let mut refused = opened.as_ref().err().map(Error::duplicate);
         if let Ok(known) = opened {
@@ -202,17 +229,36 @@ impl<'a> Nights<'a> {
                 Repository::at(&choice.section, Some(instance.owner), self.cache())
             }
         };
-        let is_good = books.back_up_scheduled(&run, open, &self.progress)?;
-        let Ok(choice) = &choice else { return Ok(()) };
-        self.copy_on(&books, configuration, choice, instance, task);
-        // The backup is good and told of. What nobody needs may wait for the next night.
-        if is_good
-            && configuration.retention.has_rules()
-            && let Err(error) = self.tidy(configuration, instance, choice)
-        {
-            self.warn(&format!("older backups could not be forgotten: {error}"));
+        let night = books.back_up_scheduled(&run, open, &self.progress);
+        if let Ok(choice) = &choice {
+            if matches!(night, Ok(Night::Good | Night::Partial)) {
+                self.copy_on(&books, configuration, choice, instance, task);
+            }
+            // The backup is good and told of. What nobody needs may wait for the next night.
+            if matches!(night, Ok(Night::Good))
+                && configuration.retention.has_rules()
+                && let Err(error) = self.tidy(configuration, instance, choice)
+            {
+                self.warn(&format!("older backups could not be forgotten: {error}"));
+            }
+            if !self.stop.load(Ordering::Relaxed) {
+                self.watch_room(&books, choice);
+            }
         }
-        Ok(())
+        match night? {
+            Night::Again(again) => Ok(End::Failed(again)),
+            Night::Good | Night::Partial | Night::Elsewhere => Ok(End::Done),
+        }
+    }
+
+    /// Looks at the room that a run has left, also one that failed for want of it. Where the repository cannot be
+    /// opened the run has told so.
+    fn watch_room(&self, books: &Books<'_>, choice: &RepositoryChoice) {
+        if let Ok(repository) = Repository::at(&choice.section, None, self.cache())
+            && let Err(error) = watch::room(books, &repository, &self.progress)
+        {
+            self.warn(&format!("the room for backups cannot be told: {error}"));
+        }
     }
 
     /// Forgets what no rule keeps, and gives back its room.
@@ -239,10 +285,10 @@ impl<'a> Nights<'a> {
     }
 
     /// Copies the backup that was just taken to the repositories of `copy_to`. The backup is there, whatever becomes of
-    /// a copy: each outcome goes to the log, and a failure is told.
+    /// a copy; what became of it goes into the books.
     fn copy_on(
         &self,
-        books: &Books,
+        books: &Books<'_>,
         configuration: &Configuration,
         choice: &RepositoryChoice,
         instance: &Instance,
@@ -251,6 +297,7 @@ impl<'a> Nights<'a> {
         if choice.section.copy_to.is_empty() {
             return;
         }
+        let started_at = self.now();
         let owner = Some(instance.owner);
         let copies = || -> Result<Vec<CopyOutcome>> {
             let targets = copy::targets(configuration, &choice.section, &[])?;
@@ -266,86 +313,20 @@ impl<'a> Nights<'a> {
                 &self.progress,
             ))
         };
-        let line = |level, message: String| {
-            if level == Level::Error {
-                self.progress.warn(&message);
-            }
-            books.log().write(&Line {
-                at: Utc::now(),
-                level,
-                run: None,
-                command: "copy".to_owned(),
-                schedule: Some(task.schedule.name.clone()),
-                message,
-            });
+        let copied = CopiesOfANight {
+            task,
+            names: &choice.section.copy_to,
+            started_at,
+            outcomes: copies(),
         };
-        match copies() {
-            Err(error) => line(Level::Error, format!("nothing was copied: {error}")),
-            Ok(outcomes) => {
-                for outcome in outcomes {
-                    let name = &outcome.repository;
-                    match outcome.message {
-                        None => line(Level::Info, format!("copied to `{name}`")),
-                        Some(message) => {
-                            line(Level::Error, format!("not copied to `{name}`: {message}"));
-                        }
-                    }
-                }
-            }
-        }
+        books.copied(&copied, &self.progress);
     }
 
-    /// Tells once a day that there was no good backup for too long.
-    fn watch(&self, now: DateTime<Utc>) -> Result<()> {
+    /// Looks how old the last good backup is.
+    fn watch(&self) -> Result<()> {
         let (configuration, instance) = self.place.open()?;
-        if configuration.schedule.is_empty() {
-            return Ok(());
-        }
-        let days = configuration.watch.good_backup_within_days;
-        let days = days.map_or(GOOD_BACKUP_WITHIN_DAYS, std::num::NonZero::get);
-        let known = self.state.read(WATCH)?;
-        let known = known.and_then(|bytes| serde_json::from_slice::<Watch>(&bytes).ok());
-        let is_new = known.is_none();
-        let mut watch = known.unwrap_or(Watch {
-            since: now,
-            told_at: None,
-        });
-        let good = self
-            .state
-            .history(1, |report| report.command == "backup" && report.is_good())?;
-        let last = good.first().map(|report| report.finished_at);
-        let age = now - last.unwrap_or(watch.since);
-        let was_told = watch
-            .told_at
-            .is_some_and(|at| (at..at + TELL_AGAIN).contains(&now));
-        let is_due = age > TimeDelta::days(days.into()) && !was_told;
-        if is_due {
-            let books = Books::open(&instance, &configuration, self.place.zone)?;
-            let mut notice = books.notice(vec![Event::NoGoodBackup]);
-            notice.notes.push(match last {
-                Some(last) => format!(
-                    "The last good backup was taken {}.",
-                    crate::format::age(now, last)
-                ),
-                None => format!(
-                    "There was none since the schedules began to run, {}.",
-                    crate::format::age(now, watch.since)
-                ),
-            });
-            notice.advice = Some(format!(
-                "Take one by hand and see what keeps it from succeeding: obbackup backup --instance {}",
-                instance.source_path.display()
-            ));
-            books.tell(&notice, &self.progress);
-            watch.told_at = Some(now);
-        }
-        if is_due || is_new {
-            let bytes = serde_json::to_vec(&watch).map_err(|error| {
-                Error::new(ErrorKind::Failure, "cannot write what is watched as JSON").source(error)
-            })?;
-            self.state.write(WATCH, &bytes)?;
-        }
-        Ok(())
+        let books = Books::open(&instance, &configuration, self.place.zone)?;
+        watch::good_backup(&books, self.now(), &self.progress)
     }
 }
 
@@ -369,6 +350,12 @@ impl World for Nights<'_> {
         let mut held = self.held.borrow_mut();
         if held.is_none() {
             *held = self.state.try_lock(LOCK)?;
+            if let Some(file) = held.as_mut() {
+                // For people only: the lock is what counts.
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| write!(file, "{}", std::process::id()));
+            }
         }
         Ok(held.is_some())
     }
@@ -400,7 +387,7 @@ impl World for Nights<'_> {
                 self.warn(&format!("schedule {}: {error}{hint}", task.schedule.name));
                 End::Done
             }
-            Ok(()) => End::Done,
+            Ok(end) => end,
         }
     }
 
@@ -430,7 +417,7 @@ impl World for Nights<'_> {
             .is_none_or(|last| last.elapsed() >= WATCH_INTERVAL);
         if is_time {
             *self.watched.borrow_mut() = Some(Instant::now());
-            if let Err(error) = self.watch(self.now()) {
+            if let Err(error) = self.watch() {
                 self.warn(&format!(
                     "the age of the last good backup cannot be told: {error}"
                 ));

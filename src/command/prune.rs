@@ -10,8 +10,9 @@ use crate::format::record::{LeaseMode, Run};
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
+use crate::repository::glance::Rooms;
+use crate::repository::identity::Worker;
 use crate::repository::prune::{PruneOptions, Pruned};
-use crate::storage::Storage as _;
 
 /// What the configuration says of pruning; `grace` overrides it.
 pub fn options(retention: &RetentionSection, grace: Option<TimeDelta>) -> PruneOptions {
@@ -39,30 +40,18 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Pruned> {
     let started_at = Utc::now();
+    let before = repository.glance_to_write(Rooms::Small)?;
     if let Some(instance) = instance {
-        repository.check_tenure(tenant(instance))?;
+        before.check_tenure(tenant(instance))?;
     }
-    let host = instance.map(|instance| instance.host.clone());
-    let instance = instance.map_or_else(String::new, |instance| instance.id.clone());
+    let host = instance.map_or(&Worker::this().host, |instance| &instance.host);
+    let id = instance.map_or("", |instance| instance.id.as_str());
     repository.storage().release_reserve()?;
-    let lock = repository.lock(LeaseMode::Exclusive, &instance, "prune")?;
+    let lock = before.lock(LeaseMode::Exclusive, id, "prune")?;
     let left = repository.storage().clear_remains()?;
     let mut pruned = repository.prune(&lock, options, progress)?;
     pruned.freed_bytes += left;
-    repository.record(&Run {
-        id: random_id(8)?,
-        command: "prune".to_owned(),
-        instance,
-        backup_type: None,
-        started_at,
-        finished_at: Utc::now(),
-        backup: None,
-        backup_finished_at: None,
-        outcome: "ok".to_owned(),
-        message: None,
-        occasion: None,
-        host,
-    })?;
+    repository.record(&Run::ended(random_id(8)?, "prune", id, host, started_at))?;
     repository.storage().hold_reserve()?;
     Ok(pruned)
 }

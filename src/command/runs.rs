@@ -4,32 +4,35 @@
 //! [`Books::back_up`], so that nothing happens that the books do not know of. What goes wrong with the books
 //! is a warning: a backup does not fail for it.
 
-use std::sync::{Mutex, PoisonError};
+mod watched;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::backup::{self, BackupOptions, BackupTaken, Scheduled};
+use super::backup::{self, BackupOptions, BackupTaken, Scheduled, outcome_word};
+use super::copy::CopyOutcome;
 use super::restore::states::Expiry;
 use super::surroundings::Surroundings;
 use crate::config::Configuration;
 use crate::config::notify::Event;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
-use crate::format::manifest::{BackupType, Statistics, Status};
-use crate::format::record::{Occasion, Run};
+use crate::format::manifest::BackupType;
+use crate::format::record::{OK, Occasion, PARTIAL, Run};
 use crate::instance::Instance;
-use crate::instance::history::{OK, PARTIAL, RunReport, SKIPPED};
+use crate::instance::history::{RunReport, SKIPPED};
 use crate::instance::state::StateDirectory;
 use crate::log::{Level, Line, Log};
 use crate::notify::{self, Notice};
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::repository::identity::Worker;
-use crate::schedule::runner::{Lateness, Task};
+use crate::schedule::runner::{Again, Lateness, Task, is_worth_another_try};
+use watched::Watched;
 
 /// What the command of a backup is called in records.
 const BACKUP: &str = "backup";
+/// And that of copies.
+const COPY: &str = "copy";
 
 /// History, log and notifiers of one instance.
 pub struct Books<'a> {
@@ -47,6 +50,31 @@ struct Circumstances {
     was_missed: bool,
     next_run: Option<DateTime<Utc>>,
     zone: Option<Tz>,
+}
+
+/// What became of the copies of a night's backup.
+pub struct CopiesOfANight<'a> {
+    /// The schedule and its moment.
+    pub task: &'a Task<'a>,
+    /// The repositories that it was to be copied to.
+    pub names: &'a [String],
+    /// When that began.
+    pub started_at: DateTime<Utc>,
+    /// Each copy, or why there is none at all.
+    pub outcomes: Result<Vec<CopyOutcome>>,
+}
+
+/// What came of a run that a schedule started.
+#[derive(Debug, Clone, Copy)]
+pub enum Night {
+    /// A good backup was taken here.
+    Good,
+    /// One that lacks something.
+    Partial,
+    /// It was seen to by another node or program.
+    Elsewhere,
+    /// It failed, here or elsewhere, and is to be tried again.
+    Again(Again),
 }
 
 /// What a run that a schedule started needs.
@@ -76,6 +104,11 @@ impl<'a> Books<'a> {
             state,
             zone,
         })
+    }
+
+    /// What they are kept for.
+    pub fn configuration(&self) -> &Configuration {
+        self.configuration
     }
 
     /// The history is in here.
@@ -108,15 +141,16 @@ impl<'a> Books<'a> {
         taken
     }
 
-    /// Takes the backup of a schedule's moment; true where a good one was taken here. An error of kind `Locked` means that somebody else is at work:
+    /// Takes the backup of a schedule's moment. An error of kind `Locked` means that somebody else is at work:
     /// nothing was begun, and nothing is in the books.
     pub fn back_up_scheduled(
         &self,
         run: &ScheduledRun<'_>,
         open: impl FnOnce() -> Result<Repository>,
         progress: &dyn Progress,
-    ) -> Result<bool> {
-        let occasion = occasion(run.task);
+    ) -> Result<Night> {
+        let task = run.task;
+        let occasion = occasion(task);
         let kind = run.options.backup_type;
         let watched = Watched::new(self, progress, run.place, kind, Some(occasion.clone()));
         let (options, surroundings) = (run.options, run.surroundings);
@@ -128,31 +162,108 @@ impl<'a> Books<'a> {
                 surroundings,
                 &watched,
                 &occasion,
+                task.tries,
             )?;
             self.expire(&repository, surroundings, &watched);
             Ok(taken)
         });
-        let report = match &taken {
-            Err(error) if error.kind() == ErrorKind::Locked => {
-                return Err(error.duplicate());
+        let elsewhere = |run: &Run, again: Option<Again>| -> Result<()> {
+            // Known here too, so that this node can tell how long there was no good backup. Whoever ran it
+            // has told of it.
+            let known = self.state.history(1, |report| report.id == run.id)?;
+            if known.is_empty() {
+                let mut report = from_record(run, &watched.place);
+                report.retry_at = again.map(|again| again.at);
+                self.write_down(&report, progress);
             }
-            Ok(Scheduled::Elsewhere(run)) => {
-                let host = "another node or program took the backup of this moment";
-                watched.log(Level::Info, host);
-                // Known here too, so that this node can tell how long there was no good backup. Whoever ran it
-                // has told of it.
-                let known = self.state.history(1, |report| report.id == run.id)?;
-                if known.is_empty() {
-                    self.write_down(&from_record(run, &watched.place), progress);
-                }
-                return Ok(false);
-            }
-            Ok(Scheduled::Taken(taken)) => watched.report(Ok(taken)),
-            Err(error) => watched.report(Err(error)),
+            Ok(())
         };
-        let is_good = report.is_good();
-        self.close(report, &self.circumstances(run.task), progress);
-        taken.map(|_| is_good)
+        match taken {
+            Err(error) if error.kind() == ErrorKind::Locked => Err(error),
+            Ok(Scheduled::Elsewhere(run)) => {
+                let who = "another node or program took the backup of this moment";
+                watched.log(Level::Info, who);
+                elsewhere(&run, None)?;
+                Ok(Night::Elsewhere)
+            }
+            Ok(Scheduled::FailedElsewhere { run, tries }) => {
+                watched.log(Level::Info, "it failed on another node a moment ago");
+                let again = task.again(tries, Utc::now());
+                elsewhere(&run, again)?;
+                Ok(again.map_or(Night::Elsewhere, Night::Again))
+            }
+            Ok(Scheduled::Taken(taken)) => {
+                let report = watched.report(Ok(&taken));
+                let is_good = report.is_good();
+                self.close(report, &self.circumstances(task), progress);
+                Ok(if is_good { Night::Good } else { Night::Partial })
+            }
+            Err(error) => {
+                let again = is_worth_another_try(error.kind())
+                    .then(|| task.again(task.tries + 1, Utc::now()))
+                    .flatten();
+                let mut report = watched.report(Err(&error));
+                report.retry_at = again.map(|again| again.at);
+                if let Some(again) = again {
+                    let at = again.at.with_timezone(&self.zone).format("%H:%M %Z");
+                    let name = &task.schedule.name;
+                    progress.warn(&format!(
+                        "schedule {name}: {error}; it is tried again at {at}"
+                    ));
+                }
+                self.close(report, &self.circumstances(task), progress);
+                again.map(Night::Again).ok_or(error)
+            }
+        }
+    }
+
+    /// The copies of a night's backup are made, or not. One that is not is told as something partial, and once all are
+    /// made again that is told too.
+    pub fn copied(&self, copied: &CopiesOfANight<'_>, progress: &dyn Progress) {
+        let task = copied.task;
+        let mut problems = Vec::new();
+        let mut hint: Option<String> = None;
+        let mut outcome = OK.to_owned();
+        let mut failed = |problem: String, kind: &str, advice: Option<&str>| {
+            progress.warn(&problem);
+            problems.push(problem);
+            hint = hint.take().or_else(|| advice.map(str::to_owned));
+            let is_stopped = kind == ErrorKind::Cancelled.name();
+            outcome = if is_stopped {
+                outcome_word(ErrorKind::Cancelled)
+            } else {
+                PARTIAL.to_owned()
+            };
+        };
+        match &copied.outcomes {
+            Err(error) => failed(
+                format!("nothing was copied: {error}"),
+                error.kind().name(),
+                error.hint_text(),
+            ),
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    let (name, message) = (&outcome.repository, &outcome.message);
+                    if let Some(kind) = outcome.error {
+                        let message = message.as_deref().unwrap_or_default();
+                        let problem = format!("not copied to `{name}`: {message}");
+                        failed(problem, kind, outcome.hint.as_deref());
+                    }
+                }
+            }
+        }
+        let report = RunReport {
+            backup_type: Some(BackupType::Scheduled),
+            occasion: Some(occasion(task)),
+            outcome,
+            hint: (!problems.is_empty()).then(|| {
+                let hint = hint.map_or_else(String::new, |hint| format!("{hint} "));
+                format!("{hint}The backup itself is there. To copy it later: obbackup copy latest --to NAME")
+            }),
+            message: (!problems.is_empty()).then(|| problems.join("; ")),
+            ..self.report(COPY, &copied.names.join(", "), copied.started_at)
+        };
+        self.close(report, &Circumstances::default(), progress);
     }
 
     /// What restores have replaced is kept for some days only.
@@ -173,44 +284,25 @@ impl<'a> Books<'a> {
 
     /// A schedule's moment goes by without a run, because `reason` lasted too long.
     pub fn skip(&self, task: &Task<'_>, place: &str, reason: &Error, progress: &dyn Progress) {
-        let now = Utc::now();
         let report = RunReport {
-            id: random_id(8).unwrap_or_default(),
-            command: BACKUP.to_owned(),
             backup_type: Some(BackupType::Scheduled),
             occasion: Some(occasion(task)),
-            repository: place.to_owned(),
-            host: self.instance.host.clone(),
-            started_at: now,
-            finished_at: now,
             outcome: SKIPPED.to_owned(),
             message: Some(format!("other work lasted too long: {}", reason.message())),
             hint: reason.hint_text().map(str::to_owned),
-            backup: None,
-            statistics: None,
-            warnings: Vec::new(),
+            ..self.report(BACKUP, place, Utc::now())
         };
         self.close(report, &self.circumstances(task), progress);
     }
 
     /// Tells that what is stored is not what was written.
     pub fn verify_failed(&self, place: &str, error: &Error, progress: &dyn Progress) {
-        let now = Utc::now();
         let report = RunReport {
             id: String::new(),
-            command: "verify".to_owned(),
-            backup_type: None,
-            occasion: None,
-            repository: place.to_owned(),
-            host: self.instance.host.clone(),
-            started_at: now,
-            finished_at: now,
-            outcome: backup::outcome_word(error.kind()),
+            outcome: outcome_word(error.kind()),
             message: Some(error.message()),
             hint: error.hint_text().map(str::to_owned),
-            backup: None,
-            statistics: None,
-            warnings: Vec::new(),
+            ..self.report("verify", place, Utc::now())
         };
         self.write_down(&report, progress);
         let mut notice = self.notice(vec![Event::VerifyFailed]);
@@ -269,6 +361,12 @@ impl<'a> Books<'a> {
                 "The run due at {due_at} did not begin at its time: nothing was there to run it."
             )),
         }
+        if task.tries > 0 {
+            notes.push(format!(
+                "Tries of this run that failed before: {}.",
+                task.tries
+            ));
+        }
         if task.due.passed_over > 0 {
             notes.push(format!(
                 "Earlier runs that did not take place either: {}.",
@@ -285,11 +383,18 @@ impl<'a> Books<'a> {
         }
     }
 
+    /// Of a run of this machine that ended well just now, with an id that no record in the repository has.
+    fn report(&self, command: &str, place: &str, started_at: DateTime<Utc>) -> RunReport {
+        let id = random_id(8).unwrap_or_default();
+        RunReport::ended(id, command, place, &self.instance.host, started_at)
+    }
+
     /// The run has ended.
     fn close(&self, report: RunReport, circumstances: &Circumstances, progress: &dyn Progress) {
         let before = self.state.history(1, |known| {
             known.command == report.command
                 && schedule_of(known) == schedule_of(&report)
+                && known.is_final()
                 && !known.is_skipped()
         });
         let failed_before = before.is_ok_and(|known| known.iter().any(|known| !known.is_good()));
@@ -321,7 +426,14 @@ impl<'a> Books<'a> {
                 .hint
                 .as_deref()
                 .map_or_else(String::new, |hint| format!(". {hint}"));
-            (Level::Error, format!("{}: {message}{hint}", report.outcome))
+            let again = report.retry_at.map_or_else(String::new, |at| {
+                let at = at.with_timezone(&self.zone).format("%H:%M %Z");
+                format!("; it is tried again at {at}")
+            });
+            (
+                Level::Error,
+                format!("{}: {message}{hint}{again}", report.outcome),
+            )
         };
         self.log.write(&Line {
             at: report.finished_at,
@@ -352,8 +464,7 @@ fn schedule_of(report: &RunReport) -> Option<&str> {
 
 /// What there is to tell of a run, the most important first.
 fn events(report: &RunReport, failed_before: bool, was_missed: bool) -> Vec<Event> {
-    // Whoever stopped it knows.
-    if report.outcome == backup::outcome_word(ErrorKind::Cancelled) {
+    if !report.is_final() {
         return Vec::new();
     }
     let mut events = match report.outcome.as_str() {
@@ -366,7 +477,8 @@ fn events(report: &RunReport, failed_before: bool, was_missed: bool) -> Vec<Even
     if was_missed && !report.is_skipped() {
         events.push(Event::Missed);
     }
-    if report.is_good() {
+    // Of copies only their failures and the end of these: the backup has been told of.
+    if report.is_good() && report.command == BACKUP {
         events.push(Event::Succeeded);
     }
     events
@@ -374,21 +486,15 @@ fn events(report: &RunReport, failed_before: bool, was_missed: bool) -> Vec<Even
 
 /// The repository's record of a run, as the history has it.
 pub fn from_record(run: &Run, place: &str) -> RunReport {
+    let host = run.host.as_deref().unwrap_or_default();
     RunReport {
-        id: run.id.clone(),
-        command: run.command.clone(),
         backup_type: run.backup_type,
         occasion: run.occasion.clone(),
-        repository: place.to_owned(),
-        host: run.host.clone().unwrap_or_default(),
-        started_at: run.started_at,
         finished_at: run.finished_at,
         outcome: run.outcome.clone(),
         message: run.message.clone(),
-        hint: None,
         backup: run.backup,
-        statistics: None,
-        warnings: Vec::new(),
+        ..RunReport::ended(run.id.clone(), &run.command, place, host, run.started_at)
     }
 }
 
@@ -397,15 +503,15 @@ pub fn from_record(run: &Run, place: &str) -> RunReport {
 pub fn recent(
     state: &StateDirectory,
     repository: Option<(&Repository, &Instance)>,
-    since: DateTime<Utc>,
     count: usize,
 ) -> Result<Vec<RunReport>> {
-    let mut reports = state.history(count, |report| report.started_at >= since)?;
+    let mut reports = state.history(count, |_| true)?;
     if let Some((repository, instance)) = repository {
         let place = repository.storage().location();
-        for run in repository.runs(since)? {
-            let is_known = reports.iter().any(|report| report.id == run.id);
-            if run.instance == instance.id && !is_known {
+        // That a repository was made for the instance is a record, and no run that anybody looks for.
+        let is_asked = |run: &Run| run.instance == instance.id && run.command != "init";
+        for run in repository.last_runs(count, is_asked)? {
+            if !reports.iter().any(|report| report.id == run.id) {
                 reports.push(from_record(&run, &place));
             }
         }
@@ -413,146 +519,4 @@ pub fn recent(
         reports.truncate(count);
     }
     Ok(reports)
-}
-
-/// Writes what is reported into the log, and passes it on.
-struct Watched<'a> {
-    books: &'a Books<'a>,
-    inner: &'a dyn Progress,
-    place: String,
-    kind: BackupType,
-    occasion: Option<Occasion>,
-    started_at: DateTime<Utc>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    run: Option<String>,
-    warnings: Vec<String>,
-}
-
-impl<'a> Watched<'a> {
-    fn new(
-        books: &'a Books<'a>,
-        inner: &'a dyn Progress,
-        place: &str,
-        kind: BackupType,
-        occasion: Option<Occasion>,
-    ) -> Self {
-        Self {
-            books,
-            inner,
-            place: place.to_owned(),
-            kind,
-            occasion,
-            started_at: Utc::now(),
-            seen: Mutex::default(),
-        }
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log(&self, level: Level, message: &str) {
-        self.books.log.write(&Line {
-            at: Utc::now(),
-            level,
-            run: self.seen().run.clone(),
-            command: BACKUP.to_owned(),
-            schedule: self
-                .occasion
-                .as_ref()
-                .map(|occasion| occasion.schedule.clone()),
-            message: message.to_owned(),
-        });
-    }
-
-    /// How it stands when `taken` came of it.
-    fn report(&self, taken: Result<&BackupTaken, &Error>) -> RunReport {
-        let seen = self.seen();
-        let summary = taken.ok().map(|taken| &taken.summary);
-        RunReport {
-            // One that failed before it got an id of its own still has a place in history and log.
-            id: seen
-                .run
-                .clone()
-                .or_else(|| random_id(8).ok())
-                .unwrap_or_default(),
-            command: BACKUP.to_owned(),
-            backup_type: Some(self.kind),
-            occasion: self.occasion.clone(),
-            repository: self.place.clone(),
-            host: Worker::this().host.clone(),
-            started_at: self.started_at,
-            finished_at: Utc::now(),
-            outcome: match taken {
-                Ok(taken) if taken.summary.status == Status::Partial => PARTIAL.to_owned(),
-                Ok(_) => OK.to_owned(),
-                Err(error) => backup::outcome_word(error.kind()),
-            },
-            message: taken.err().map(Error::message),
-            hint: taken.err().and_then(Error::hint_text).map(str::to_owned),
-            backup: summary.map(|summary| summary.id),
-            statistics: summary.map(|summary| Statistics {
-                database_bytes: summary.database_bytes,
-                files: summary.files,
-                files_bytes: summary.files_bytes,
-                files_read: summary.files_read,
-                new_bytes: summary.new_bytes,
-                stored_bytes: summary.stored_bytes,
-            }),
-            warnings: seen.warnings.clone(),
-        }
-    }
-}
-
-impl Progress for Watched<'_> {
-    fn begin(&self, run: &str) {
-        self.seen().run = Some(run.to_owned());
-        self.log(Level::Info, "begun");
-        let mut notice = self.books.notice(vec![Event::Started]);
-        notice.report = Some(RunReport {
-            id: run.to_owned(),
-            command: BACKUP.to_owned(),
-            backup_type: Some(self.kind),
-            occasion: self.occasion.clone(),
-            repository: self.place.clone(),
-            host: Worker::this().host.clone(),
-            started_at: self.started_at,
-            finished_at: self.started_at,
-            outcome: String::new(),
-            message: None,
-            hint: None,
-            backup: None,
-            statistics: None,
-            warnings: Vec::new(),
-        });
-        self.books.tell(&notice, self.inner);
-        self.inner.begin(run);
-    }
-
-    fn stage(&self, name: &str, total_bytes: Option<u64>) {
-        let size = total_bytes
-            .filter(|total| *total > 0)
-            .map(crate::wording::size);
-        let size = size.map_or_else(String::new, |size| format!(": {size}"));
-        self.log(Level::Info, &format!("{name}{size}"));
-        self.inner.stage(name, total_bytes);
-    }
-
-    fn advance(&self, bytes: u64) {
-        self.inner.advance(bytes);
-    }
-
-    fn warn(&self, message: &str) {
-        self.log(Level::Warning, message);
-        self.seen().warnings.push(message.to_owned());
-        self.inner.warn(message);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.inner.is_cancelled()
-    }
 }

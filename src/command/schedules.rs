@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use super::nights;
+use super::nights::{self, RunnerProcess};
 use crate::config::Configuration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Part;
@@ -17,6 +17,8 @@ use crate::schedule::{Coming, Schedule};
 pub struct Listing {
     /// Whether a process of this machine runs them now.
     pub running: bool,
+    /// Which one.
+    pub runner: Option<RunnerProcess>,
     /// They, by name.
     pub schedules: Vec<Listed>,
 }
@@ -102,8 +104,10 @@ pub fn list(
             name: schedule.name,
         });
     }
+    let runner = nights::runner(instance)?;
     Ok(Listing {
-        running: nights::is_running(instance)?,
+        running: runner.is_some(),
+        runner,
         schedules: listed,
     })
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::unistd::{Uid, User};
 use serde::Serialize;
@@ -11,13 +10,15 @@ use serde::Serialize;
 use crate::config::{Configuration, Owner};
 use crate::error::{Error, ErrorKind, IoContext as _, Result};
 use crate::instance::Instance;
-use crate::instance::state::OWN_DIRECTORY;
+use crate::instance::state::{self, OWN_DIRECTORY};
+use crate::tomcat::systemd::Systemd;
 
-/// There, where systemd runs this machine.
-const RUNNING: &str = "/run/systemd/system";
 /// Where administrators' units lie.
 const UNITS: &str = "/etc/systemd/system";
 const UNIT_MODE: u32 = 0o644;
+const OWN_MODE: u32 = 0o755;
+/// How far the service stands back behind other work.
+const NICE: u8 = 10;
 
 /// What would be installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,11 +57,6 @@ pub struct Program {
     pub variables: Vec<(String, String)>,
 }
 
-/// Whether systemd runs this machine.
-pub fn has_systemd() -> bool {
-    Path::new(RUNNING).is_dir()
-}
-
 /// The service for `instance`.
 pub fn plan(
     instance: &Instance,
@@ -79,15 +75,19 @@ pub fn plan(
     }
     // Each five minutes what is due is run; a runner that is still at work makes the next one end at once. `%`
     // ends a command of a crontab.
+    let variables = program.variables.iter();
+    let variables = variables.map(|(name, value)| format!("{name}={} ", shell_word(value)));
     let words: Vec<_> = words(instance, program, "--once")?;
     let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+    let command = variables.collect::<String>() + &words.join(" ");
     Ok(Service::Crontab {
         user,
-        line: format!("*/5 * * * * {} --quiet", words.join(" ")).replace('%', "\\%"),
+        line: format!("*/5 * * * * {command} --quiet").replace('%', "\\%"),
     })
 }
 
-fn user_of(owner: Owner) -> Result<String> {
+/// The name of the owner of an instance.
+pub(super) fn user_of(owner: Owner) -> Result<String> {
     let user = User::from_uid(Uid::from_raw(owner.uid));
     let name = user.ok().flatten().map(|user| user.name);
     name.ok_or_else(|| {
@@ -125,6 +125,18 @@ fn words(instance: &Instance, program: &Program, more: &str) -> Result<Vec<Strin
     Ok(words)
 }
 
+/// Where restores keep what they replaced, which the schedules' runs take away when it is old.
+fn own_directories(instance: &Instance) -> Vec<PathBuf> {
+    let others = [&instance.attach_path, &instance.reprintable_path];
+    let others = others.into_iter().flatten();
+    let elsewhere = others.filter(|path| !path.starts_with(&instance.source_path));
+    std::iter::once(&instance.source_path)
+        .chain(elsewhere)
+        .filter(|path| path.is_dir())
+        .map(|path| path.join(OWN_DIRECTORY))
+        .collect()
+}
+
 /// A unit that may do what a backup needs and no more.
 ///
 /// The whole of /proc stays visible to it: whether the holder of a lease on this host is alive is read there, and a
@@ -136,19 +148,24 @@ fn unit(
     user: &str,
 ) -> Result<Unit> {
     let command: Vec<_> = words(instance, program, "")?;
-    let command: Vec<_> = command.iter().map(|word| unit_word(word)).collect();
-    let path = |path: &Path| unit_word(&path.to_string_lossy()).replace('$', "$$");
-    let mut writable = vec![path(&instance.source_path.join(OWN_DIRECTORY))];
+    let command: Vec<_> = command
+        .iter()
+        .map(|word| unit_word(word).replace('$', "$$"))
+        .collect();
+    let path = |path: &Path| unit_word(&path.to_string_lossy());
+    // One that is not there yet, or any more, must not keep the service from starting.
+    let optional = |place: &Path| unit_word(&format!("-{}", place.display()));
+    let own = own_directories(instance);
+    let mut writable: Vec<_> = own.iter().map(|own| optional(own)).collect();
     let mut mounts = vec![path(&instance.source_path)];
     let repositories = configuration.repository.values();
     for section in repositories.filter(|section| !section.url.contains("://")) {
-        let place = path(Path::new(&section.url));
-        // One that is not there yet must not keep the service from starting.
-        writable.push(format!("-{place}"));
-        mounts.push(place);
+        let place = Path::new(&section.url);
+        writable.push(optional(place));
+        mounts.push(path(place));
     }
     if let Some(directory) = &configuration.log.directory {
-        writable.push(format!("-{}", path(directory)));
+        writable.push(optional(directory));
     }
     // Root reads what belongs to Tomcat's user only by these.
     let (capabilities, refused) = if instance.owner.uid == 0 {
@@ -167,11 +184,15 @@ fn unit(
             unit_word(&format!("{name}={value}"))
         );
     }
+    let name = unit_name(&instance.name);
+    let cache = name.trim_end_matches(".service");
+    // Beyond this the filter of system calls lets no process lower its priority by itself.
+    let nice = configuration.backup.nice.unwrap_or(0).max(NICE);
     let text = format!(
         "\
 # Written by `obbackup schedule install`, which writes it anew when it is run again.
 [Unit]
-Description=Scheduled backups of {name}
+Description=Scheduled backups of {description}
 Wants=network-online.target
 After=network-online.target postgresql.service
 RequiresMountsFor={mounts}
@@ -180,10 +201,14 @@ RequiresMountsFor={mounts}
 Type=exec
 User={user}
 ExecStart={command}
-{variables}Restart=on-failure
+{variables}Environment=XDG_CACHE_HOME=%C/{cache}
+CacheDirectory={cache}
+CacheDirectoryMode=0700
+Restart=on-failure
 RestartSec=60
-TimeoutStopSec=90
-Nice=10
+SuccessExitStatus=130
+TimeoutStopSec=20
+Nice={nice}
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
 UMask=0077
@@ -216,12 +241,11 @@ SystemCallErrorNumber=EPERM
 [Install]
 WantedBy=multi-user.target
 ",
-        name = description(&instance.name),
+        description = description(&instance.name),
         mounts = mounts.join(" "),
         command = command.join(" "),
         writable = writable.join(" "),
     );
-    let name = unit_name(&instance.name);
     Ok(Unit {
         path: Path::new(UNITS).join(&name),
         name,
@@ -230,7 +254,11 @@ WantedBy=multi-user.target
 }
 
 /// Writes the unit, and has systemd start it now and with the machine.
-pub fn install(unit: &Unit) -> Result<()> {
+pub fn install(instance: &Instance, unit: &Unit, systemd: &Systemd) -> Result<()> {
+    // The service may write there, but not make them.
+    for directory in own_directories(instance) {
+        state::make_directory(&directory, instance.owner, OWN_MODE)?;
+    }
     let failed = || format!("cannot write `{}`", unit.path.display());
     let directory = unit.path.parent().unwrap_or(Path::new("/"));
     let temporary = tempfile::Builder::new()
@@ -244,16 +272,16 @@ pub fn install(unit: &Unit) -> Result<()> {
     temporary
         .persist(&unit.path)
         .map_err(|error| Error::io(failed(), error.error))?;
-    systemctl(&["daemon-reload"])?;
-    systemctl(&["enable", &unit.name])?;
+    systemctl(systemd, &["daemon-reload"])?;
+    systemctl(systemd, &["enable", &unit.name])?;
     // One that runs already goes on with what stands in the file now.
-    systemctl(&["restart", &unit.name])
+    systemctl(systemd, &["restart", &unit.name])
 }
 
-fn systemctl(arguments: &[&str]) -> Result<()> {
+fn systemctl(systemd: &Systemd, arguments: &[&str]) -> Result<()> {
     let line = format!("systemctl {}", arguments.join(" "));
-    let output = Command::new("systemctl")
-        .args(arguments)
+    let output = systemd
+        .command(arguments)
         .output()
         .io_context(|| format!("cannot run `{line}`"))?;
     if output.status.success() {
@@ -268,7 +296,7 @@ fn systemctl(arguments: &[&str]) -> Result<()> {
 }
 
 /// One instance, one unit.
-fn unit_name(instance: &str) -> String {
+pub(super) fn unit_name(instance: &str) -> String {
     let fits = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     let name: String = instance
         .chars()
@@ -281,7 +309,7 @@ fn description(name: &str) -> String {
     name.replace(char::is_control, " ").replace('%', "%%")
 }
 
-/// A word of a unit file. `%` begins what systemd fills in, and `$` a variable.
+/// A word of a unit file. `%` begins what systemd fills in.
 fn unit_word(word: &str) -> String {
     let plain =
         |character: char| character.is_ascii_alphanumeric() || "/._-+=:,@".contains(character);

@@ -1,15 +1,18 @@
 //! The room of a repository's device: how long it lasts, and whether the next backup fits.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::space::SpaceSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Manifest;
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
+use crate::storage::Space;
 use crate::storage::reserve::reserve_bytes;
-use crate::storage::{Space, Storage as _};
+use crate::wording::counted;
 
 /// As many of the last backups tell what the next ones take.
 const LAST_BACKUPS: usize = 10;
@@ -24,7 +27,7 @@ const LEAST_INODES: u64 = 24;
 const PACK_BYTES: u64 = 16 << 20;
 
 /// How the room is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Enough.
@@ -44,6 +47,47 @@ pub struct Forecast {
     pub room_for_backups: u64,
     /// When it will be full, at the pace of the last ones; absent where that is beyond years.
     pub full_at: Option<DateTime<Utc>>,
+}
+
+/// The room of a repository now and in the time ahead; shown as half a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// How it is by the configured marks.
+    pub level: Level,
+    space: Space,
+    forecast: Option<Forecast>,
+}
+
+impl Outlook {
+    /// Looks; `None` where the storage has no end.
+    pub fn of(repository: &Repository, marks: &SpaceSection) -> Result<Option<Self>> {
+        let Some(space) = repository.storage().space()? else {
+            return Ok(None);
+        };
+        let forecast = forecast(&repository.backups()?.backups, usable_bytes(&space));
+        Ok(Some(Self {
+            level: level(&space, forecast.as_ref(), marks),
+            space,
+            forecast,
+        }))
+    }
+}
+
+impl fmt::Display for Outlook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} % of the device are free", percent_free(&self.space))?;
+        if let Some(forecast) = &self.forecast {
+            let room = counted(forecast.room_for_backups, "more backup");
+            write!(f, ", room for about {room}")?;
+            if let Some(at) = forecast.full_at {
+                write!(f, ", full about {}", at.format("%Y-%m-%d"))?;
+            }
+        }
+        match self.space.free_inodes {
+            Some(inodes) => write!(f, "; {}", counted(inodes, "more file")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The room that backups can take: what is free, less the reserve, which may not be held yet.
@@ -165,40 +209,13 @@ fn full(what: String) -> Error {
 mod tests {
     use super::*;
     use crate::format::id::Digest256;
-    use crate::format::manifest::{BackupType, InstanceIdentity, Statistics, Status};
+    use crate::repository::backups::tests::manifest;
 
     fn backup(day: i64, stored_bytes: u64, first: bool) -> Backup {
-        let at = DateTime::from_timestamp(1_795_000_000 + day * 86_400, 0).unwrap();
         let id = Digest256::of(&day.to_le_bytes());
-        let manifest = Manifest {
-            format: 1,
-            tool: String::new(),
-            backup_type: BackupType::Scheduled,
-            status: Status::Good,
-            label: None,
-            pinned: false,
-            started_at: at,
-            finished_at: at,
-            parent: (!first).then_some(id),
-            run: String::new(),
-            instance: InstanceIdentity {
-                holder: None,
-                id: "one".to_owned(),
-                name: String::new(),
-                host: String::new(),
-                source_path: String::new(),
-                openbravo_version: None,
-                modules: Vec::new(),
-            },
-            database: None,
-            files: Vec::new(),
-            statistics: Statistics {
-                stored_bytes,
-                ..Statistics::default()
-            },
-            warnings: Vec::new(),
-            indexes: Vec::new(),
-        };
+        let mut manifest = manifest("one", 1_795_000_000 + day * 86_400);
+        manifest.parent = (!first).then_some(id);
+        manifest.statistics.stored_bytes = stored_bytes;
         Backup {
             id,
             manifest,

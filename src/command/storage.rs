@@ -11,7 +11,7 @@ use crate::config::space::SpaceSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::path;
-use crate::repository::Repository;
+use crate::repository::{ASK_FIRST_HINT, Repository};
 use crate::storage::Storage;
 
 /// What `storage df` gives, in bytes.
@@ -278,9 +278,7 @@ impl Trial {
                 NAME,
                 Health::Warning,
                 "the server overwrites what is there, though it was asked not to".to_owned(),
-                Some(
-                    "Backups are safe all the same: no two objects have the same name.".to_owned(),
-                ),
+                Some(ASK_FIRST_HINT.to_owned()),
             ),
             Err(error) => {
                 self.expect(NAME, "", Err(error));
@@ -291,6 +289,8 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::storage::faulty::{Fault, Faulty, Operations};
     use crate::storage::memory::Memory;
@@ -315,7 +315,8 @@ mod tests {
             (Operations::Writes, 2, "replace"),
             (Operations::Writes, 3, "delete"),
         ] {
-            let tried = test(&Faulty::at(Memory::default(), operations, at, denied)).unwrap();
+            let memory = Arc::new(Memory::default());
+            let tried = test(&Faulty::at(memory, operations, at, denied)).unwrap();
             assert!(!tried.works);
             let failed: Vec<_> = tried
                 .steps

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -303,6 +304,11 @@ impl ConfigurationFile {
             ("enabled", section.enabled.map(Value::from)),
             ("random_delay_minutes", number(section.random_delay_minutes)),
             ("wait_minutes", number(section.wait_minutes)),
+            ("retries", number(section.retries)),
+            (
+                "retry_minutes",
+                number(section.retry_minutes.map(NonZeroU16::get)),
+            ),
         ];
         self.edit(|document| {
             let schedules = section_of(document, "schedule")?;

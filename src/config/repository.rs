@@ -53,6 +53,9 @@ pub struct RepositorySection {
     /// When requests carry a checksum besides the signature over their content.
     #[serde(default)]
     pub request_checksums: RequestChecksums,
+    /// Whether the server heeds `If-None-Match: *`; where it does not it is asked before each object whether that is
+    /// there. Yes, if nothing is said.
+    pub conditional_writes: Option<bool>,
     /// New packs, indexes and manifests cannot be deleted for `object_lock_days`.
     pub object_lock: Option<ObjectLock>,
     /// For how many days.
@@ -142,6 +145,7 @@ impl RepositorySection {
             || self.profile.is_some()
             || self.sse.is_some()
             || self.storage_class.is_some()
+            || self.conditional_writes.is_some()
             || self.object_lock.is_some();
         if only_s3 && !self.is_bucket() {
             return Some((

@@ -1,5 +1,7 @@
 //! `[schedule.<name>]`: when backups are taken by themselves.
 
+use std::num::NonZeroU16;
+
 use serde::{Deserialize, Serialize};
 
 /// As written; what the text of it means is `schedule::Schedule`'s to say, so that a slip in a schedule
@@ -30,4 +32,10 @@ pub struct ScheduleSection {
     /// How many minutes a run waits for other work on the repository before it is skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_minutes: Option<u16>,
+    /// How often a run that failed is tried again; not at all with 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u16>,
+    /// After how many minutes it is tried again for the first time; each next time after twice as many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_minutes: Option<NonZeroU16>,
 }

@@ -23,6 +23,12 @@ pub const TRIALS: &str = "trials/";
 /// Below it the lists of packs that are to be deleted after a time of grace.
 pub const CONDEMNED: &str = "condemned/";
 
+/// What comes right behind everything below `room` in the order of paths.
+pub fn end(room: &str) -> String {
+    // The byte behind the slash.
+    format!("{}0", room.trim_end_matches('/'))
+}
+
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
 /// `packs/ab/<id>.tar`

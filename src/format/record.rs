@@ -134,6 +134,37 @@ pub struct Run {
     pub host: Option<String>,
 }
 
+impl Run {
+    /// A run that began at `started_at` and ended well just now.
+    pub fn ended(
+        id: String,
+        command: &str,
+        instance: &str,
+        host: &str,
+        started_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            command: command.to_owned(),
+            instance: instance.to_owned(),
+            backup_type: None,
+            started_at,
+            finished_at: Utc::now(),
+            backup: None,
+            backup_finished_at: None,
+            outcome: OK.to_owned(),
+            message: None,
+            occasion: None,
+            host: Some(host.to_owned()),
+        }
+    }
+}
+
+/// The outcome of a run that did what it should.
+pub const OK: &str = "ok";
+/// The outcome of a backup that lacks something.
+pub const PARTIAL: &str = "partial";
+
 /// One of the moments that a schedule names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occasion {

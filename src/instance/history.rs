@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::state::StateDirectory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupId, BackupType, Statistics};
-use crate::format::record::Occasion;
+use crate::format::record::{OK, Occasion};
 
 const PREFIX: &str = "history-";
 /// One file a month; older ones are removed.
@@ -50,12 +50,49 @@ pub struct RunReport {
     /// What a person should know.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Of a scheduled run that failed, when it is tried again.
+    #[serde(default)]
+    pub retry_at: Option<DateTime<Utc>>,
 }
 
 impl RunReport {
+    /// A run that began at `started_at` and ended well just now.
+    pub fn ended(
+        id: String,
+        command: &str,
+        repository: &str,
+        host: &str,
+        started_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            command: command.to_owned(),
+            backup_type: None,
+            occasion: None,
+            repository: repository.to_owned(),
+            host: host.to_owned(),
+            started_at,
+            finished_at: Utc::now(),
+            outcome: OK.to_owned(),
+            message: None,
+            hint: None,
+            backup: None,
+            statistics: None,
+            warnings: Vec::new(),
+            retry_at: None,
+        }
+    }
+
     /// Whether it ended as it should.
     pub fn is_good(&self) -> bool {
         self.outcome == OK
+    }
+
+    /// Whether nothing more comes of it. One that was stopped is begun anew, and one that is tried again is told when it
+    /// went well, or with the last try.
+    pub fn is_final(&self) -> bool {
+        let is_stopped = self.outcome == ErrorKind::Cancelled.name().to_lowercase();
+        !is_stopped && self.retry_at.is_none()
     }
 
     /// Whether the work was done at all, or not even begun.
@@ -64,10 +101,6 @@ impl RunReport {
     }
 }
 
-/// The outcome of a run that did what it should.
-pub const OK: &str = "ok";
-/// The outcome of a backup that lacks something.
-pub const PARTIAL: &str = "partial";
 /// The outcome of a run that could not begin.
 pub const SKIPPED: &str = "skipped";
 
@@ -118,20 +151,8 @@ mod tests {
     fn report(id: &str, day: i64) -> RunReport {
         let finished_at = DateTime::from_timestamp(1_795_489_200 + day * 86_400, 0).unwrap();
         RunReport {
-            id: id.to_owned(),
-            command: "backup".to_owned(),
-            backup_type: Some(BackupType::Scheduled),
-            occasion: None,
-            repository: "/r".to_owned(),
-            host: "erp".to_owned(),
-            started_at: finished_at,
             finished_at,
-            outcome: OK.to_owned(),
-            message: None,
-            hint: None,
-            backup: None,
-            statistics: None,
-            warnings: Vec::new(),
+            ..RunReport::ended(id.to_owned(), "backup", "/r", "erp", finished_at)
         }
     }
 

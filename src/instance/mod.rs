@@ -297,6 +297,11 @@ impl Instance {
         state::StateDirectory::open(&self.source_path, self.owner)
     }
 
+    /// The same, if it is there already.
+    pub fn state_if_any(&self) -> Option<state::StateDirectory> {
+        state::StateDirectory::existing(&self.source_path, self.owner)
+    }
+
     /// Where the instance's `obbackup.toml` lies.
     pub fn configuration_path(&self) -> PathBuf {
         self.config_path.join(crate::config::FILE_NAME)

@@ -41,6 +41,12 @@ impl StateDirectory {
         Ok(Self { path, owner })
     }
 
+    /// The same, if it is there already: for whoever only looks.
+    pub fn existing(source_path: &Path, owner: Owner) -> Option<Self> {
+        let path = source_path.join(OWN_DIRECTORY).join(STATE);
+        path.is_dir().then_some(Self { path, owner })
+    }
+
     /// A directory of its own below this one, or anywhere where an absolute path is named.
     pub fn room(&self, path: &Path) -> Result<Self> {
         let path = self.path.join(path);

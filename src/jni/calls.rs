@@ -1,11 +1,11 @@
 //! What each call does: a request in, the same JSON as `--json` prints out.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::hand_over;
 use super::requests::{self, parse};
-use super::workplace::{Workplace, check_absolute, check_url};
+use super::workplace::{Workplace, check_absolute};
 use crate::command::backup::{self, BackupOptions};
 use crate::command::check_own;
 use crate::command::contents::Place;
@@ -22,10 +22,10 @@ use crate::command::prune;
 use crate::command::restore::{self, Destination, RestoreOptions};
 use crate::command::runs::{Books, recent};
 use crate::command::show::show as detail;
-use crate::command::status::{StatusReport, status as last_restore};
+use crate::command::status::{StatusReport, restore as last_restore};
 use crate::command::storage::{repositories as repositories_of, storage_use, test as try_storage};
 use crate::command::verify::verify as check;
-use crate::config::{Configuration, ConfigurationFile, RepositorySection};
+use crate::config::{Configuration, ConfigurationFile};
 use crate::error::Result;
 use crate::format::manifest::{InstanceIdentity, Status};
 use crate::format::record::Lease;
@@ -33,7 +33,7 @@ use crate::instance::history::RunReport;
 use crate::job;
 use crate::repository::prune::Pruned;
 use crate::repository::verify::VerifyOptions;
-use crate::storage::{self, Storage as _};
+use crate::storage;
 use crate::tomcat;
 use crate::tomcat::systemd::Systemd;
 
@@ -51,10 +51,9 @@ pub fn version() -> Result<String> {
 
 pub fn init(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Init = parse(request)?;
-    check_url(&request.repository)?;
     let mut file = place.configuration_file()?;
     let made = make_repository(
-        &RepositorySection::at(request.repository),
+        &place.section(Some(&request.repository))?,
         request.compression,
         &Claim::New,
         Some(&place.instance()?),
@@ -339,6 +338,7 @@ pub fn job(place: &Workplace, request: &str) -> Result<String> {
         None => last_restore(&instance)?,
         Some(job) => StatusReport {
             restore: Some(job::Place::of(&instance).find(job)?),
+            runs: None,
         },
     })
 }
@@ -358,10 +358,9 @@ pub fn runs(place: &Workplace, request: &str) -> Result<String> {
         warnings.push(format!("runs of other nodes are not shown: {error}"));
     }
     let both = repository.as_ref().ok().map(|it| (it, &instance));
-    let since = DateTime::<Utc>::UNIX_EPOCH;
     let count = usize::from(request.count);
     to_json(&Answer {
-        runs: recent(&instance.state()?, both, since, count)?,
+        runs: recent(&instance.state()?, both, count)?,
         warnings,
     })
 }
@@ -405,6 +404,8 @@ pub fn doctor(place: &Workplace) -> Result<String> {
         configuration: &configuration,
         surroundings: &place.surroundings()?,
         repository: place.repository(),
+        systemd: Systemd::running(),
+        zone: place.zone(),
     })))
 }
 

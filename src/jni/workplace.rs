@@ -188,7 +188,7 @@ impl Workplace {
 }
 
 /// A path from the root on, or a URL.
-pub fn check_url(url: &str) -> Result<()> {
+fn check_url(url: &str) -> Result<()> {
     if url.contains("://") {
         return Ok(());
     }

@@ -117,6 +117,7 @@ impl Launch {
     fn by_service_manager(self, place: &Place, id: &str, unit: &str) -> Result<()> {
         // On a command line or in a unit's properties everybody could read them. Of type `exec`, a service that
         // was started has read them; one that was not needs them no more.
+        place.make()?;
         let variables = Variables(place.environment_path(id));
         write_private(
             &variables.0,

@@ -87,10 +87,15 @@ impl Place {
         }
     }
 
+    /// Makes the directory, where it is not there.
+    pub(super) fn make(&self) -> Result<()> {
+        make_directory(&self.directory, self.owner, PASSABLE)
+    }
+
     /// The lock of whoever restores. `Locked` while somebody has it.
     pub(super) fn lock(&self) -> Result<File> {
         let failed = || format!("cannot lock `{}`", self.directory.display());
-        make_directory(&self.directory, self.owner, PASSABLE)?;
+        self.make()?;
         let path = self.directory.join(LOCK);
         let file = OpenOptions::new()
             .write(true)

@@ -73,7 +73,7 @@ fn what_is_reported_is_seen_by_others_and_passed_on() {
     assert_eq!(status.stage, Stage::Staging);
     assert_eq!(status.activity.as_deref(), Some("database"));
     assert_eq!(status.percent, 55);
-    assert_eq!(status.warnings, ["odd"]);
+    wait(|| job.board().status().warnings == ["odd"]);
     assert_eq!(inner.stages(), ["staging", "database"]);
     assert_eq!(inner.done_bytes(), 500);
     wait(|| std::fs::read_to_string(&files.page).unwrap() == "page 55");
@@ -155,6 +155,7 @@ fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
     let place = place(directory.path());
     // Whoever launched it was killed before he could remove its variables.
     let variables = place.environment_path("12");
+    std::fs::create_dir_all(variables.parent().unwrap()).unwrap();
     std::fs::write(&variables, "PGPASSWORD=hush").unwrap();
     for number in 10..35 {
         let job = Job::begin(&place, &number.to_string(), about(), Shown::default()).unwrap();

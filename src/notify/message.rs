@@ -99,9 +99,13 @@ fn headline(event: Event, notice: &Notice) -> String {
             let kind = report.backup_type.map_or("", BackupType::word);
             format!("{kind} backup").trim().to_owned()
         }
+        Some(report) if report.command == "copy" => "copying the backup".to_owned(),
         Some(report) => report.command.clone(),
         None => "backup".to_owned(),
     };
+    if notice.events.contains(&Event::Recovered) && notice.events.contains(&Event::SpaceLow) {
+        return "there is room for backups again".to_owned();
+    }
     match event {
         Event::Started => format!("{what} begun"),
         Event::Succeeded => format!("{what} taken"),
@@ -112,7 +116,7 @@ fn headline(event: Event, notice: &Notice) -> String {
             format!("{what} was late")
         }
         Event::Missed => format!("{what} was missed"),
-        Event::SpaceLow => "room for backups comes to its end".to_owned(),
+        Event::SpaceLow => "the room for backups comes to its end".to_owned(),
         Event::NoGoodBackup => "no good backup for too long".to_owned(),
         Event::VerifyFailed => "stored backups are damaged".to_owned(),
         Event::Test => "test message".to_owned(),
@@ -215,23 +219,19 @@ pub(super) mod tests {
                 modules: Vec::new(),
             },
             report: Some(RunReport {
-                id: "5f0c".to_owned(),
-                command: "backup".to_owned(),
                 backup_type: Some(BackupType::Scheduled),
                 occasion: Some(Occasion {
                     schedule: "nightly".to_owned(),
                     due_at: at,
                 }),
-                repository: "/mnt/backups".to_owned(),
-                host: "erp1".to_owned(),
-                started_at: at + TimeDelta::seconds(3),
                 finished_at: at + TimeDelta::seconds(75),
-                outcome: "ok".to_owned(),
-                message: None,
-                hint: None,
-                backup: None,
-                statistics: None,
-                warnings: Vec::new(),
+                ..RunReport::ended(
+                    "5f0c".to_owned(),
+                    "backup",
+                    "/mnt/backups",
+                    "erp1",
+                    at + TimeDelta::seconds(3),
+                )
             }),
             notes: Vec::new(),
             advice: None,

@@ -9,6 +9,8 @@ mod http;
 mod mail;
 mod message;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
@@ -19,6 +21,9 @@ use crate::format::manifest::{BackupType, InstanceIdentity};
 use crate::instance::history::RunReport;
 
 pub use message::Message;
+
+/// A backup that begins waits no longer than this until that was told.
+const BEGINNING_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -118,7 +123,10 @@ pub fn try_one(configuration: &Configuration, name: &str, notice: &Notice) -> Re
 
 fn tell_one(section: &NotifySection, event: Event, notice: &Notice) -> Result<()> {
     let message = Message::new(event, notice);
-    let timeout = section.timeout();
+    let mut timeout = section.timeout();
+    if event == Event::Started {
+        timeout = timeout.min(BEGINNING_TIMEOUT);
+    }
     match section {
         NotifySection::Mail(mail) => mail::send(mail, &message, timeout),
         NotifySection::Webhook(webhook) => http::post(webhook, &message, timeout),
@@ -128,7 +136,7 @@ fn tell_one(section: &NotifySection, event: Event, notice: &Notice) -> Result<()
 }
 
 /// What went wrong took too long.
-fn timed_out(timeout: std::time::Duration) -> Error {
+fn timed_out(timeout: Duration) -> Error {
     Error::new(
         ErrorKind::Transient,
         format!("no answer within {} seconds", timeout.as_secs()),

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 /// What of a child's complaints is kept.
 const MESSAGES_LIMIT_BYTES: u64 = 1 << 20;
 /// How long a child may take to end its own children and its statements on the server.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What the client library reads; none of it may lead a child elsewhere than where it is sent.
 const LIBRARY_VARIABLES: &[&str] = &[

@@ -55,7 +55,38 @@ struct State {
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<State>);
 
+/// What fetching ahead holds at the most.
+const AHEAD_BYTES: u64 = 32 << 20;
+/// Chunks of a pack with less between them are fetched at once, where nobody waits for one before the other.
+const CLOSE_BYTES: u64 = 256 << 10;
+
+/// The stretches of packs that hold these chunks, the first ones as far as they can be held.
+pub(super) fn stretches(mut places: Vec<(Digest256, Range<u64>)>) -> Vec<(Digest256, Range<u64>)> {
+    places.sort_by_key(|(pack, range)| (*pack, range.start));
+    let mut stretches: Vec<(Digest256, Range<u64>)> = Vec::new();
+    for (pack, range) in places {
+        match stretches.last_mut() {
+            Some((last, stretch)) if *last == pack && range.start <= stretch.end + CLOSE_BYTES => {
+                stretch.end = stretch.end.max(range.end);
+            }
+            _ => stretches.push((pack, range)),
+        }
+    }
+    let mut bytes = 0;
+    stretches.retain(|(_, range)| {
+        bytes += range.end - range.start;
+        bytes <= AHEAD_BYTES
+    });
+    stretches
+}
+
 impl Ahead {
+    /// Keeps a stretch that was fetched ahead.
+    pub(super) fn hold(&self, pack: Digest256, range: Range<u64>, bytes: Vec<u8>) {
+        let bytes = Arc::new(bytes);
+        self.state().hold(Window { pack, range, bytes });
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below leaves the state whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -270,6 +301,35 @@ mod tests {
         });
         let requests = counted.requests.load(Ordering::Relaxed);
         assert!(requests <= 4 * packs, "{requests}");
+    }
+
+    #[test]
+    fn chunks_that_lie_close_are_one_stretch_and_too_many_are_left_for_later() {
+        let (one, two) = (pack(1), pack(2));
+        let far = 10 + CLOSE_BYTES + 1;
+        let mut places = vec![(one, far..far + 5), (one, 0..4), (two, 4..8), (one, 6..10)];
+        let mut expected = vec![(one, 0..10), (one, far..far + 5), (two, 4..8)];
+        expected.sort_by_key(|(pack, range)| (*pack, range.start));
+        assert_eq!(stretches(places.clone()), expected);
+        places.push((one, far..far + AHEAD_BYTES));
+        let left: u64 = stretches(places)
+            .iter()
+            .map(|it| it.1.end - it.1.start)
+            .sum();
+        assert!(left < 100, "{left}");
+    }
+
+    #[test]
+    fn what_was_fetched_ahead_costs_no_further_request() {
+        let counted = Counted::new();
+        let range = CHUNK..3 * CHUNK;
+        counted
+            .ahead
+            .hold(pack(0), range.clone(), content(0, range));
+        for at in 1..3 {
+            counted.read(0, at * CHUNK..(at + 1) * CHUNK);
+        }
+        assert_eq!(counted.requests.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupId, Manifest, Status};
 use crate::format::record::{DrillCertificate, Mark, MarkKind, Run};
 use crate::format::{path, sealed};
-use crate::storage::Storage as _;
+use crate::storage::Object;
 
 /// The fewest digits of an id that are taken for one.
 const ID_DIGITS: usize = 4;
@@ -40,9 +41,21 @@ pub struct Backups {
 impl Repository {
     /// Every backup. A damaged manifest does not hide the others.
     pub fn backups(&self) -> Result<Backups> {
+        let Some(glance) = &self.glance else {
+            return self.read_backups();
+        };
+        if let Some(known) = glance.backups.get() {
+            return Ok(Backups::clone(known));
+        }
+        let found = self.read_backups()?;
+        let _ = glance.backups.set(Arc::new(found.clone()));
+        Ok(found)
+    }
+
+    fn read_backups(&self) -> Result<Backups> {
         let mut found = Backups::default();
-        let listed = self.storage().list(path::BACKUPS)?;
-        let read = self.read_each(&listed, |object| self.read_manifest(&object.path));
+        let listed = self.room(path::BACKUPS)?;
+        let read = self.each(&listed, |object| self.read_manifest(&object.path));
         for (object, read) in listed.into_iter().zip(read) {
             match read {
                 Ok(backup) => found.backups.push(backup),
@@ -280,8 +293,8 @@ impl Repository {
     /// The marks of every backup. Those that cannot be read are left out: `verify` names them.
     pub fn marks(&self) -> Result<HashMap<BackupId, Vec<Mark>>> {
         let mut marks: HashMap<BackupId, Vec<Mark>> = HashMap::new();
-        let listed = self.storage().list(path::MARKS)?;
-        let read = self.read_each(&listed, |object| {
+        let listed = self.room(path::MARKS)?;
+        let read = self.each(&listed, |object| {
             let bytes = self.storage().read(&object.path)?;
             Ok(sealed::unseal::<Mark>(&bytes).ok())
         });
@@ -302,14 +315,37 @@ impl Repository {
     /// The records of the runs that began at `since` or later, the newest first. Those that cannot be read
     /// are left out: `verify` names them.
     pub fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
+        // Their names begin with the time, in whole seconds.
+        let first = path::run(since, "");
+        let mut listed = self
+            .storage()
+            .list_between(&first, &path::end(path::RUNS))?;
+        listed.retain(|object| path::parse_run(&object.path).is_some_and(|began| began >= since));
+        let read = self.each(&listed, |object| {
+            Ok(sealed::unseal::<Run>(&self.storage().read(&object.path)?).ok())
+        });
         let mut runs: Vec<Run> = Vec::new();
-        for object in self.storage().list(path::RUNS)? {
-            let began = path::parse_run(&object.path);
-            if began.is_some_and(|began| began >= since) {
-                runs.extend(sealed::unseal(&self.storage().read(&object.path)?).ok());
-            }
+        for run in read {
+            runs.extend(run?);
         }
         runs.sort_by_key(|run| Reverse(run.started_at));
+        Ok(runs)
+    }
+
+    /// The last `count` runs that `wanted` holds for, the newest first. No older record is read than that takes.
+    pub fn last_runs(&self, count: usize, wanted: impl Fn(&Run) -> bool) -> Result<Vec<Run>> {
+        let objects = self.storage().list(path::RUNS)?;
+        let began = |object: Object| Some((path::parse_run(&object.path)?, object.path));
+        let mut named: Vec<_> = objects.into_iter().filter_map(began).collect();
+        named.sort_by(|one, other| other.cmp(one));
+        let mut runs = Vec::new();
+        for (_, path) in named {
+            if runs.len() >= count {
+                break;
+            }
+            let run: Option<Run> = sealed::unseal(&self.storage().read(&path)?).ok();
+            runs.extend(run.filter(&wanted));
+        }
         Ok(runs)
     }
 }
@@ -321,7 +357,6 @@ pub(crate) mod tests {
     use crate::format::manifest::{BackupType, InstanceIdentity, Statistics};
     use crate::format::record::LeaseMode;
     use crate::storage::memory::Memory;
-    use std::sync::Arc;
 
     pub(crate) fn manifest(instance: &str, second: i64) -> Manifest {
         Manifest {

@@ -1,9 +1,9 @@
-//! What never changes and every command reads — header, indexes, manifests — kept on this machine for a
-//! repository that is far away.
+//! What never changes and every command reads — header, indexes, manifests, marks, records — kept on this machine
+//! for a repository that is far away.
 //!
-//! Indexes and manifests are named by their content, and the header ends in a checksum of itself: whatever lies in
-//! the cache proves itself each time it is read, and what does not is fetched again. So the cache can be
-//! deleted, cut short or damaged at any time, and shared by several processes without a lock.
+//! Indexes and manifests are named by their content, and header, marks and records end in a checksum of themselves:
+//! whatever lies in the cache proves itself each time it is read, and what does not is fetched again. So the cache
+//! can be deleted, cut short or damaged at any time, and shared by several processes without a lock.
 //!
 //! The listing always comes from the storage: a backup that is gone there is not shown.
 
@@ -18,8 +18,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::Digest256;
+use crate::format::record::{Condemnation, Mark, Run};
 use crate::format::{path, sealed};
-use crate::storage::{Object, Space, Storage};
+use crate::storage::{Object, Storage};
+
+/// What is kept besides the header.
+const ROOMS: [&str; 5] = [
+    path::BACKUPS,
+    path::CONDEMNED,
+    path::INDEXES,
+    path::MARKS,
+    path::RUNS,
+];
 
 /// A storage whose metadata is kept on this machine too.
 pub struct Cached {
@@ -75,16 +85,24 @@ impl Cached {
 
     /// Drops the copies of what the storage does not list any more.
     fn forget_absent(&self, room: &str, listed: &[Object]) {
-        let Ok(entries) = fs::read_dir(self.directory.join(room)) else {
-            return;
-        };
         let present: HashSet<&str> = listed.iter().map(|object| object.path.as_str()).collect();
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            // A dot begins what another process is just writing.
-            if !name.starts_with('.') && !present.contains(format!("{room}{name}").as_str()) {
-                let _ = fs::remove_file(entry.path());
+        let mut open = vec![room.to_owned()];
+        while let Some(below) = open.pop() {
+            let Ok(entries) = fs::read_dir(self.directory.join(&below)) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                // A dot begins what another process is just writing.
+                let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
+                    continue;
+                };
+                let path = format!("{below}{name}");
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    open.push(format!("{path}/"));
+                } else if !present.contains(path.as_str()) {
+                    let _ = fs::remove_file(entry.path());
+                }
             }
         }
     }
@@ -121,8 +139,30 @@ fn proves_itself(path: &str, bytes: &[u8]) -> bool {
     if path == path::HEADER {
         return sealed::unseal::<serde::de::IgnoredAny>(bytes).is_ok();
     }
-    let id = path::parse_index(path).or_else(|| Some(path::parse_manifest(path)?.1));
-    id.is_some_and(|id| Digest256::of(bytes) == id)
+    if let Some(id) = path::parse_index(path).or_else(|| Some(path::parse_manifest(path)?.1)) {
+        return Digest256::of(bytes) == id;
+    }
+    own_path(path, bytes).is_some_and(|own| own == path)
+}
+
+/// The path that a record gives itself.
+fn own_path(path: &str, bytes: &[u8]) -> Option<String> {
+    let (room, _) = path.split_once('/')?;
+    match &path[..=room.len()] {
+        path::MARKS => {
+            let mark: Mark = sealed::unseal(bytes).ok()?;
+            Some(path::mark(&mark.backup, mark.kind.word(), mark.at))
+        }
+        path::RUNS => {
+            let run: Run = sealed::unseal(bytes).ok()?;
+            Some(path::run(run.started_at, &run.id))
+        }
+        path::CONDEMNED => {
+            let list: Condemnation = sealed::unseal(bytes).ok()?;
+            Some(path::condemnation(list.at, &list.id))
+        }
+        _ => None,
+    }
 }
 
 impl Storage for Cached {
@@ -159,8 +199,17 @@ impl Storage for Cached {
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         let listed = self.storage.list(prefix)?;
-        if prefix == path::BACKUPS || prefix == path::INDEXES {
+        if ROOMS.contains(&prefix) {
             self.forget_absent(prefix, &listed);
+        }
+        Ok(listed)
+    }
+
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        let listed = self.storage.list_between(after, before)?;
+        let whole = |room: &&str| *after < **room && *path::end(room) <= *before;
+        for room in ROOMS.into_iter().filter(whole) {
+            self.forget_absent(room, &listed);
         }
         Ok(listed)
     }
@@ -171,36 +220,12 @@ impl Storage for Cached {
         self.storage.delete(path)
     }
 
-    fn retain(&self, path: &str) -> Result<()> {
-        self.storage.retain(path)
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.storage)
     }
 
-    fn space(&self) -> Result<Option<Space>> {
-        self.storage.space()
-    }
-
-    fn location(&self) -> String {
-        self.storage.location()
-    }
-
-    fn is_remote(&self) -> bool {
-        self.storage.is_remote()
-    }
-
-    fn shows_every_lease(&self) -> bool {
-        self.storage.shows_every_lease()
-    }
-
-    fn hold_reserve(&self) -> Result<()> {
-        self.storage.hold_reserve()
-    }
-
-    fn release_reserve(&self) -> Result<()> {
-        self.storage.release_reserve()
-    }
-
-    fn clear_remains(&self) -> Result<u64> {
-        self.storage.clear_remains()
+    fn confirm(&self) -> Result<()> {
+        self.prove_header()
     }
 }
 
@@ -214,10 +239,7 @@ mod tests {
     use crate::storage::faulty::{Fault, Faulty, Operations};
     use crate::storage::memory::Memory;
 
-    fn counted(
-        storage: Arc<dyn Storage>,
-        root: &Path,
-    ) -> (Repository, Arc<Faulty<Arc<dyn Storage>>>) {
+    fn counted(storage: Arc<dyn Storage>, root: &Path) -> (Repository, Arc<Faulty>) {
         let faulty = Arc::new(Faulty::at(storage, Operations::All, u64::MAX, Fault::Flip));
         let cached = Cached::new(faulty.clone(), root, "name");
         (Repository::open(Arc::new(cached)).unwrap(), faulty)

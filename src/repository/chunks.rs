@@ -15,6 +15,9 @@ use crate::storage::Object;
 /// Read first when looking for a pack's table of contents: enough for nearly every one.
 const TOC_TAIL_BYTES: u64 = 64 << 10;
 
+/// So many indexes are in memory at the same time, twice as many as are read at once.
+const INDEXES_AT_ONCE: usize = 16;
+
 /// Where one chunk lies. Small, because there is one for every chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -192,6 +195,23 @@ pub struct Indexes {
     pub superseded: HashSet<Digest256>,
 }
 
+impl Indexes {
+    fn take(&mut self, id: Digest256, read: Result<Index>) -> Result<()> {
+        match read {
+            Ok(index) => {
+                index.packs.iter().for_each(|pack| self.chunks.add(pack));
+                self.superseded.extend(index.supersedes);
+                self.sound.push(id);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {
+                self.damaged.push((path::index(&id), error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
 impl Repository {
     /// Reads all indexes. A damaged one is reported in the result and is no error: what it said stands in
     /// the packs too.
@@ -202,25 +222,18 @@ impl Repository {
             damaged: Vec::new(),
             superseded: HashSet::new(),
         };
-        let listed = self.storage.list(path::INDEXES)?;
+        let listed = self.room(path::INDEXES)?;
         let ids: Vec<Digest256> = listed
             .iter()
             .filter_map(|object| path::parse_index(&object.path))
             .collect();
-        let read = self.read_each(&ids, |id| {
-            self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))
-        });
-        for (id, read) in ids.into_iter().zip(read) {
-            match read {
-                Ok(index) => {
-                    index.packs.iter().for_each(|pack| indexes.chunks.add(pack));
-                    indexes.superseded.extend(index.supersedes);
-                    indexes.sound.push(id);
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {
-                    indexes.damaged.push((path::index(&id), error.to_string()));
-                }
-                Err(error) => return Err(error),
+        // A few at a time: they take several times the room of what is kept of them.
+        for ids in ids.chunks(INDEXES_AT_ONCE) {
+            let read = self.each(ids, |id| {
+                self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))
+            });
+            for (id, read) in ids.iter().zip(read) {
+                indexes.take(*id, read)?;
             }
         }
         Ok(indexes)
@@ -236,7 +249,7 @@ impl Repository {
             .filter(|(id, _)| !known.contains(id))
             .collect();
         let mut found = Vec::new();
-        for read in self.read_each(&unknown, |(id, bytes)| self.read_toc(*id, *bytes)) {
+        for read in self.each(&unknown, |(id, bytes)| self.read_toc(*id, *bytes)) {
             match read {
                 Ok(content) => found.push(content),
                 Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {}

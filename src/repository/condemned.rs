@@ -28,7 +28,7 @@ use crate::error::{ErrorKind, Result};
 use crate::format::id::{Digest256, random_id};
 use crate::format::record::Condemnation;
 use crate::format::{path, sealed};
-use crate::storage::Storage as _;
+use crate::storage::Object;
 
 /// All packs that are condemned.
 #[derive(Debug, Clone, Default)]
@@ -77,15 +77,38 @@ impl Repository {
     ///
     /// A list that cannot be read condemns nothing: no remover can act on it either.
     pub fn condemned(&self) -> Result<Condemned> {
+        let listed = self.room(path::CONDEMNED)?;
+        Ok(self.condemned_among(&listed, &Condemned::default())?.0)
+    }
+
+    /// What the lists among `listed` condemn, with what is `known` already, as no list ever changes; and whether all of
+    /// them were still there when they were read. Where one was not, what it named may be gone since the listing.
+    pub(super) fn condemned_among(
+        &self,
+        listed: &[Object],
+        known: &Condemned,
+    ) -> Result<(Condemned, bool)> {
         let mut condemned = Condemned::default();
-        for object in self.storage().list(path::CONDEMNED)? {
-            match self.read_proven(&object.path, sealed::unseal) {
+        let mut unknown = Vec::new();
+        for object in listed {
+            let is_it = |list: &&Condemnation| path::condemnation(list.at, &list.id) == object.path;
+            match known.lists.iter().find(is_it) {
+                Some(list) => condemned.add(list.clone()),
+                None => unknown.push(object),
+            }
+        }
+        let mut all_there = true;
+        for read in self.each(&unknown, |object| {
+            self.read_proven(&object.path, sealed::unseal)
+        }) {
+            match read {
                 Ok(list) => condemned.add(list),
-                Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => {}
+                Err(error) if error.kind() == ErrorKind::Damaged => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => all_there = false,
                 Err(error) => return Err(error),
             }
         }
-        Ok(condemned)
+        Ok((condemned, all_there))
     }
 
     /// Condemns `packs`; durable when this returns.

@@ -1,5 +1,6 @@
-//! Reading many small objects: several at a time where each request costs a round trip.
+//! Many small requests: several at a time where each costs a round trip.
 
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +15,14 @@ const AT_ONCE: usize = 8;
 const PROOFS: u32 = 4;
 
 impl Repository {
-    /// What `read` makes of each item, in the order of the items.
-    pub(super) fn read_each<I: Sync, T: Send>(
+    /// What `work` makes of each item, in the order of the items.
+    pub(super) fn each<I: Sync, T: Send>(
         &self,
         items: &[I],
-        read: impl Fn(&I) -> Result<T> + Sync,
+        work: impl Fn(&I) -> Result<T> + Sync,
     ) -> Vec<Result<T>> {
         if !self.storage.is_remote() || items.len() < 2 {
-            return items.iter().map(read).collect();
+            return items.iter().map(work).collect();
         }
         let next = AtomicUsize::new(0);
         let mut results: Vec<Option<Result<T>>> = Vec::new();
@@ -35,14 +36,14 @@ impl Repository {
                         let Some(item) = items.get(number) else {
                             break;
                         };
-                        let result = read(item);
+                        let result = work(item);
                         let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                         results[number] = Some(result);
                     }
                 });
             }
         });
-        let unread = || Err(Error::new(ErrorKind::Failure, "a reading thread has ended"));
+        let unread = || Err(Error::new(ErrorKind::Failure, "a working thread has ended"));
         results
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
@@ -59,6 +60,25 @@ impl Repository {
     ) -> Result<T> {
         proven(&*self.storage, || prove(&self.storage.read(path)?))
     }
+}
+
+/// Does two things that wait for the storage: at the same time where each request costs a round trip.
+pub(super) fn both<A: Send, B>(
+    storage: &dyn Storage,
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    if !storage.is_remote() {
+        return (first(), second());
+    }
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (
+            first.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            second,
+        )
+    })
 }
 
 /// What comes from afar and is damaged is read some more times: bits flip on the way too, and nothing is lost
@@ -90,7 +110,7 @@ mod tests {
         for path in paths.iter().filter(|path| !path.ends_with('7')) {
             memory.create(path, path.as_bytes()).unwrap();
         }
-        let read = repository.read_each(&paths, |path| memory.read(path));
+        let read = repository.each(&paths, |path| memory.read(path));
         for (path, result) in paths.iter().zip(read) {
             match result {
                 Ok(bytes) => assert_eq!(bytes, path.as_bytes()),

@@ -3,9 +3,11 @@
 //! A lease is taken in three steps: look for a conflict, write one's own, look again. Two that write at
 //! the same time both see the other at the second look; then the younger withdraws at once, and the older
 //! waits for that, and withdraws too if it does not happen. So at worst both give up, never both go on.
+//! Everything rests on the second look; the first spares others the sight of a lease that is withdrawn again, and
+//! may be some moments old.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,16 +15,19 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use super::Repository;
+use super::glance::Rooms;
 use super::identity::{self, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::{Lease, LeaseMode};
 use crate::format::{id, path, sealed};
-use crate::storage::Storage;
+use crate::storage::{Object, Storage};
 
 /// How long a lease is good without being renewed.
 const LEASE: Duration = Duration::from_mins(10);
 /// How often it is renewed: a storage may be gone for several of these.
 const HEARTBEAT: Duration = Duration::from_mins(1);
+/// A lease that was seen to stand is not looked at again for so long.
+const SIGHT: Duration = Duration::from_secs(5);
 /// How long the older of two waits for the younger to withdraw.
 const WITHDRAWAL: Duration = Duration::from_secs(3);
 
@@ -33,14 +38,57 @@ const DELETE_TRIES: u32 = 3;
 pub struct Lock {
     storage: Arc<dyn Storage>,
     lease: Lease,
+    sight: Mutex<Option<Sight>>,
     lost: Arc<AtomicBool>,
     stop: Option<Sender<()>>,
     heartbeat: Option<JoinHandle<()>>,
 }
 
+/// When the own lease was seen to stand, and how long it was good then.
+#[derive(Clone, Copy)]
+struct Sight {
+    at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl Sight {
+    /// Whether it need not be looked at again. Others clear a lease away when it has lapsed, by clocks that may differ
+    /// by some minutes; one that stood moments ago, with half of its time to go, stands. By the time of day, which
+    /// goes on while a machine sleeps.
+    fn holds(&self, now: DateTime<Utc>) -> bool {
+        self.at <= now && now < self.at + SIGHT && now + LEASE / 2 < self.expires_at
+    }
+}
+
 impl Repository {
     /// Takes a lease. `Locked` where another one excludes it; the message names who holds that.
     pub fn lock(&self, mode: LeaseMode, instance: &str, purpose: &str) -> Result<Lock> {
+        let look = || Ok((self.storage.list(path::LOCKS)?, ()));
+        Ok(self.lock_by(mode, instance, purpose, look)?.0)
+    }
+
+    /// The same, with the glance that proved the lease.
+    pub fn lock_and_glance(
+        &self,
+        mode: LeaseMode,
+        instance: &str,
+        purpose: &str,
+        rooms: Rooms,
+    ) -> Result<(Lock, Self)> {
+        self.lock_by(mode, instance, purpose, || {
+            let seen = self.glance(rooms)?;
+            Ok((seen.room(path::LOCKS)?, seen))
+        })
+    }
+
+    /// `look` lists the leases, and gives whatever came with them.
+    fn lock_by<T>(
+        &self,
+        mode: LeaseMode,
+        instance: &str,
+        purpose: &str,
+        look: impl Fn() -> Result<(Vec<Object>, T)>,
+    ) -> Result<(Lock, T)> {
         let now = Utc::now();
         let worker = Worker::this();
         let lease = Lease {
@@ -56,7 +104,8 @@ impl Repository {
             acquired_at: now,
             expires_at: now + LEASE,
         };
-        if let Some(holder) = self.conflicts(&lease, worker)?.first() {
+        let before = self.room(path::LOCKS)?;
+        if let Some(holder) = self.conflicts(before, &lease, worker)?.first() {
             return Err(self.locked(holder));
         }
         // Held before it is written: a create that fails may have had its effect, and dropping the lock
@@ -64,11 +113,13 @@ impl Repository {
         let lock = Lock::hold(self.storage.clone(), lease)?;
         self.storage
             .create(&path::lease(&lock.lease.id), &sealed::seal(&lock.lease)?)?;
+        lock.see(now, lock.lease.expires_at);
         let seen = Instant::now();
         loop {
-            let conflicts = self.conflicts(&lock.lease, worker)?;
+            let (listed, came_with) = look()?;
+            let conflicts = self.conflicts(listed, &lock.lease, worker)?;
             let Some(holder) = conflicts.first() else {
-                return Ok(lock);
+                return Ok((lock, came_with));
             };
             let older = (holder.acquired_at, &holder.id) < (lock.lease.acquired_at, &lock.lease.id);
             if older || seen.elapsed() > WITHDRAWAL {
@@ -81,20 +132,20 @@ impl Repository {
     /// The leases that are held now; lapsed ones and those of dead processes are not among them.
     pub fn leases(&self) -> Result<Vec<Lease>> {
         let worker = Worker::this();
+        let listed = self.storage.list(path::LOCKS)?;
         Ok(self
-            .read_leases(None)?
+            .read_leases(listed, None)?
             .into_iter()
             .filter(|lease| is_live(lease, worker, Utc::now()))
             .collect())
     }
 
     /// All leases but `mine`, which need not be asked for.
-    fn read_leases(&self, mine: Option<&str>) -> Result<Vec<Lease>> {
+    fn read_leases(&self, mut listed: Vec<Object>, mine: Option<&str>) -> Result<Vec<Lease>> {
         let mine = mine.map(path::lease);
-        let mut listed = self.storage.list(path::LOCKS)?;
         listed.retain(|object| Some(&object.path) != mine.as_ref());
         let mut leases = Vec::new();
-        let read = self.read_each(&listed, |object| {
+        let read = self.each(&listed, |object| {
             self.read_proven(&object.path, sealed::unseal::<Lease>)
         });
         for read in read {
@@ -110,9 +161,9 @@ impl Repository {
     }
 
     /// The live leases that exclude `mine`, oldest first. What a dead process left is cleared away.
-    fn conflicts(&self, mine: &Lease, worker: &Worker) -> Result<Vec<Lease>> {
+    fn conflicts(&self, listed: Vec<Object>, mine: &Lease, worker: &Worker) -> Result<Vec<Lease>> {
         let mut conflicts = Vec::new();
-        for lease in self.read_leases(Some(&mine.id))? {
+        for lease in self.read_leases(listed, Some(&mine.id))? {
             if !is_live(&lease, worker, Utc::now()) {
                 self.storage.delete(&path::lease(&lease.id))?;
             } else if excludes(mine, &lease) {
@@ -197,6 +248,7 @@ impl Lock {
         Ok(Self {
             storage,
             lease,
+            sight: Mutex::default(),
             lost,
             stop: Some(stop),
             heartbeat: Some(heartbeat),
@@ -205,16 +257,12 @@ impl Lock {
 
     /// An error once the lease lapsed or was cleared away: somebody else may hold the lock.
     ///
-    /// Asks the storage: to be called before what must not happen beside another holder. What stands there says until
-    /// when the lease was last renewed; the heartbeat may not have run yet on a machine that has just woken.
+    /// Asks the storage, unless it did so some seconds ago: to be called before what must not happen beside another
+    /// holder. What stands there says until when the lease was last renewed; the heartbeat may not have run yet on a
+    /// machine that has just woken.
     pub fn check(&self) -> Result<()> {
-        let lapsed = self.lost.load(Ordering::SeqCst)
-            || match self.storage.read(&path::lease(&self.lease.id)) {
-                Ok(bytes) => sealed::unseal::<Lease>(&bytes)
-                    .is_ok_and(|lease| Utc::now() >= lease.expires_at),
-                Err(error) if error.kind() == ErrorKind::NotFound => true,
-                Err(error) => return Err(error),
-            };
+        let now = Utc::now();
+        let lapsed = self.lost.load(Ordering::SeqCst) || (!self.is_in_sight(now) && self.look()?);
         if lapsed {
             return Err(Error::new(
                 ErrorKind::Locked,
@@ -227,6 +275,32 @@ impl Lock {
             .hint("Check the storage and the connection to it, then run the command again."));
         }
         Ok(())
+    }
+
+    /// Whether the lease has lapsed, as the storage says now.
+    fn look(&self) -> Result<bool> {
+        let at = Utc::now();
+        match self.storage.read(&path::lease(&self.lease.id)) {
+            Ok(bytes) => {
+                let Ok(lease) = sealed::unseal::<Lease>(&bytes) else {
+                    return Ok(false);
+                };
+                self.see(at, lease.expires_at);
+                Ok(Utc::now() >= lease.expires_at)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_in_sight(&self, now: DateTime<Utc>) -> bool {
+        let sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
+        sight.is_some_and(|sight| sight.holds(now))
+    }
+
+    fn see(&self, at: DateTime<Utc>, expires_at: DateTime<Utc>) {
+        let sight = Sight { at, expires_at };
+        *self.sight.lock().unwrap_or_else(PoisonError::into_inner) = Some(sight);
     }
 }
 
@@ -329,7 +403,25 @@ mod tests {
             .storage
             .delete(&path::lease(&lock.lease.id))
             .unwrap();
+        // What was seen some seconds ago is looked at again.
+        let moments_ago = Utc::now() - SIGHT;
+        lock.see(moments_ago, moments_ago + LEASE);
         assert_eq!(lock.check().unwrap_err().kind(), ErrorKind::Locked);
+    }
+
+    #[test]
+    fn what_was_seen_holds_for_moments_and_not_near_its_end_nor_after_a_sleep() {
+        let now = Utc::now();
+        let sight = |ago: u64, left: u64| Sight {
+            at: now - Duration::from_secs(ago),
+            expires_at: now + Duration::from_secs(left),
+        };
+        assert!(sight(0, 590).holds(now));
+        assert!(sight(4, 400).holds(now));
+        assert!(!sight(5, 400).holds(now));
+        assert!(!sight(1, 299).holds(now));
+        // A clock that was set back.
+        assert!(!sight(0, 590).holds(now - Duration::from_secs(1)));
     }
 
     #[test]

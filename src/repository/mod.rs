@@ -9,9 +9,11 @@
 mod ahead;
 pub mod backups;
 pub mod cache;
+pub mod chunk_set;
 pub mod chunks;
 pub mod condemned;
 mod fetch;
+pub mod glance;
 pub mod identity;
 pub mod lock;
 pub mod pins;
@@ -53,12 +55,15 @@ struct Version {
 pub struct Repository {
     storage: Arc<dyn Storage>,
     header: Header,
+    /// What a listing showed, where this is the repository as it was then.
+    glance: Option<Arc<glance::Glance>>,
 }
 
 impl Repository {
     /// Makes a repository of an empty place. `AlreadyExists` where one is, or where anything else lies.
     ///
-    /// A place with a repository's objects whose header was lost becomes a repository again.
+    /// A place with a repository's objects whose header was lost becomes a repository again. `Incompatible` where the
+    /// storage overwrites what is there though it is asked not to.
     pub fn init(storage: Arc<dyn Storage>, compression: Compression) -> Result<Self> {
         let location = storage.location();
         let objects = storage.list("")?;
@@ -89,6 +94,9 @@ impl Repository {
                 format!("`{location}` is not empty: it holds `{}`", object.path),
             )
             .hint("Name an empty or a new directory."));
+        }
+        if storage.is_remote() {
+            prove_create_once(&*storage)?;
         }
         let header = Header {
             format: format::VERSION,
@@ -168,7 +176,20 @@ impl Repository {
             .hint("Use the obbackup that wrote it, or a newer one."));
         }
         let header = sealed::unseal(&bytes).map_err(damaged)?;
-        Ok(Self { storage, header })
+        Ok(Self {
+            storage,
+            header,
+            glance: None,
+        })
+    }
+
+    /// `Incompatible` where the storage overwrites what is there though it is asked not to; for whoever is about to write
+    /// there first from this machine.
+    pub fn prove_create_once(&self) -> Result<()> {
+        if self.storage.is_remote() {
+            prove_create_once(&*self.storage)?;
+        }
+        Ok(())
     }
 
     /// Where its objects lie.
@@ -181,3 +202,29 @@ impl Repository {
         &self.header
     }
 }
+
+/// Nothing rests on it, as no two objects have the same name by plan. It keeps an accident from becoming a loss, so
+/// that a server which only seems to heed it is named before there is a backup.
+fn prove_create_once(storage: &dyn Storage) -> Result<()> {
+    let path = format!("{}{}", path::TRIALS, format::id::random_id(8)?);
+    storage.create(&path, b"obbackup tries whether this is overwritten\n")?;
+    let again = storage.create(&path, b"it was\n");
+    // Where that is not allowed it stays, and means nothing.
+    let _ = storage.delete(&path);
+    match again {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => Err(Error::new(
+            ErrorKind::Incompatible,
+            format!(
+                "the server of `{}` overwrites what is there, though it is asked not to (it ignores If-None-Match)",
+                storage.location()
+            ),
+        )
+        .hint(ASK_FIRST_HINT)),
+    }
+}
+
+/// What to do about a server that overwrites.
+pub const ASK_FIRST_HINT: &str = "Write `conditional_writes = false` under [repository.NAME] in obbackup.toml: then it is asked before each object \
+     whether that is there.";

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupId;
 use crate::format::record::{Mark, MarkKind};
 use crate::format::{path, sealed};
-use crate::storage::Storage as _;
+use crate::storage::Object;
 
 /// What the marks say of pins.
 #[derive(Debug, Clone, Default)]
@@ -28,18 +28,20 @@ impl Pins {
 impl Repository {
     /// The pins of all backups.
     pub fn pins(&self) -> Result<Pins> {
-        self.pins_below(path::MARKS)
+        self.pins_among(&self.room(path::MARKS)?)
     }
 
     /// Whether one backup is pinned at this moment.
     pub fn is_pinned(&self, backup: &Backup) -> Result<bool> {
         let below = format!("{}{}/", path::MARKS, backup.id);
-        Ok(self.pins_below(&below)?.is_pinned(backup))
+        // Asked for at this moment, whatever a glance has shown.
+        let marks = self.storage().list(&below)?;
+        Ok(self.pins_among(&marks)?.is_pinned(backup))
     }
 
-    fn pins_below(&self, prefix: &str) -> Result<Pins> {
+    fn pins_among(&self, marks: &[Object]) -> Result<Pins> {
         let mut pins = Pins::default();
-        for object in self.storage().list(prefix)? {
+        for object in marks {
             let Some((backup, kind)) = path::parse_mark(&object.path) else {
                 continue;
             };

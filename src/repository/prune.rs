@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Repository;
 use super::condemned::Condemned;
+use super::glance::Rooms;
 use super::lock::Lock;
 use super::survey::Survey;
 use crate::codec;
@@ -21,7 +22,9 @@ use crate::format::index::{Index, PackContent};
 use crate::format::pack::PackBuilder;
 use crate::format::path;
 use crate::progress::Progress;
-use crate::storage::Storage as _;
+
+/// An index of this size is closed, and another one begun: whoever reads or writes one has it in memory as a whole.
+const INDEX_CHUNKS: usize = 1 << 16;
 
 /// Packs written anew are closed at this size.
 const PACK_BYTES: u64 = 16 << 20;
@@ -66,8 +69,9 @@ impl Repository {
     /// Says what [`Repository::prune`] would do, and changes nothing.
     pub fn prune_plan(&self, options: &PruneOptions, progress: &dyn Progress) -> Result<Pruned> {
         progress.stage("prune: looking", None);
-        let condemned = self.condemned()?;
-        let plan = Plan::new(self.survey(&condemned, progress)?, &condemned, options);
+        let seen = self.glance(Rooms::WithPacks)?;
+        let condemned = seen.condemned()?;
+        let plan = Plan::new(seen.survey(&condemned, progress)?, &condemned, options);
         let mut report = plan.report();
         let unneeded = plan.fresh.iter().chain(&plan.waiting);
         if options.grace.is_zero() {
@@ -93,8 +97,9 @@ impl Repository {
         progress: &dyn Progress,
     ) -> Result<Pruned> {
         progress.stage("prune: looking", None);
-        let mut condemned = self.condemned()?;
-        let plan = Plan::new(self.survey(&condemned, progress)?, &condemned, options);
+        let seen = self.glance(Rooms::WithPacks)?;
+        let mut condemned = seen.condemned()?;
+        let plan = Plan::new(seen.survey(&condemned, progress)?, &condemned, options);
         let mut report = plan.report();
 
         // What nobody needs any more is named before anything is deleted: from here on no writer relies on it.
@@ -124,6 +129,7 @@ impl Repository {
         }
         self.condemn(&mut condemned, repacked.clone(), options.now)?;
         if options.grace.is_zero() {
+            // Anew: there are other packs and indexes now.
             let plan = Plan::new(self.survey(&condemned, progress)?, &condemned, options);
             let gone = self.free(&plan, &plan.due, lock, progress, &mut report)?;
             self.settle(&mut condemned, |pack| gone.contains(pack))?;
@@ -150,10 +156,13 @@ impl Repository {
         self.write_index(plan, &removable, lock, report)?;
         let mut sorted: Vec<_> = removable.iter().collect();
         sorted.sort_unstable();
-        for pack in sorted {
+        let deleted = self.each(&sorted, |pack| {
             progress.check()?;
             lock.check()?;
-            match self.storage().delete(&path::pack(pack)) {
+            self.storage().delete(&path::pack(pack))
+        });
+        for (pack, deleted) in sorted.into_iter().zip(deleted) {
+            match deleted {
                 Ok(()) => {
                     gone.insert(*pack);
                     report.freed(plan, [pack]);
@@ -168,7 +177,8 @@ impl Repository {
         Ok(gone)
     }
 
-    /// Writes one index in place of all, without the packs that are `leaving`, and with those that none described.
+    /// Writes new indexes in place of all, without the packs that are `leaving`, and with those that none described.
+    /// The last one supersedes the old ones: until it is there, these count as well.
     fn write_index(
         &self,
         plan: &Plan,
@@ -177,9 +187,6 @@ impl Repository {
         report: &mut Pruned,
     ) -> Result<()> {
         let indexes = &plan.survey.indexes;
-        let stays = |pack: &PackContent| {
-            plan.survey.packs.contains_key(&pack.id) && !leaving.contains(&pack.id)
-        };
         let described = |pack: &Digest256| {
             let unindexed = |content: &PackContent| content.id == *pack;
             !plan.survey.unindexed.iter().any(unindexed)
@@ -187,26 +194,24 @@ impl Repository {
         if !leaving.iter().any(described) {
             return Ok(());
         }
-        let mut packs = plan.survey.unindexed.clone();
-        packs.retain(stays);
+        let mut seen = HashSet::new();
+        let mut stays = |pack: &PackContent| {
+            plan.survey.packs.contains_key(&pack.id)
+                && !leaving.contains(&pack.id)
+                && seen.insert(pack.id)
+        };
+        let mut indexing = Indexing::new(self, lock);
+        for pack in plan.survey.unindexed.iter().filter(|pack| stays(pack)) {
+            indexing.add(pack.clone())?;
+        }
         for id in &indexes.sound {
             let index = self.read_proven(&path::index(id), |bytes| Index::decode(id, bytes))?;
-            packs.extend(index.packs.into_iter().filter(stays));
+            for pack in index.packs.into_iter().filter(&mut stays) {
+                indexing.add(pack)?;
+            }
         }
-        packs.sort_by_key(|pack| pack.id);
-        packs.dedup_by_key(|pack| pack.id);
-        let mut supersedes: Vec<_> = indexes
-            .sound
-            .iter()
-            .chain(&indexes.superseded)
-            .copied()
-            .collect();
-        supersedes.sort_unstable();
-        supersedes.dedup();
-        let (new, bytes) = Index { supersedes, packs }.encode()?;
-        lock.check()?;
-        self.create_or_keep(&path::index(&new), &bytes)?;
-        for id in indexes.sound.iter().filter(|id| **id != new) {
+        let written = indexing.finish(indexes.sound.iter().chain(&indexes.superseded))?;
+        for id in indexes.sound.iter().filter(|id| !written.contains(id)) {
             match self.storage().delete(&path::index(id)) {
                 Err(error) if error.kind() == ErrorKind::Denied => report.refused(&error),
                 result => result?,
@@ -248,7 +253,7 @@ impl Repository {
         }
         progress.stage("prune: repacking", None);
         let mut copied: HashSet<ChunkId> = HashSet::new();
-        let mut written = Vec::new();
+        let mut indexing = Indexing::new(self, lock);
         let mut open = PackBuilder::default();
         let mut done = Vec::new();
         for pack in chosen {
@@ -264,23 +269,16 @@ impl Repository {
                     open.add(place.id, place.codec, &stored, place.plain_bytes)?;
                 }
                 if open.stored_bytes() >= PACK_BYTES {
-                    written.push(self.put_pack(std::mem::take(&mut open), lock)?);
+                    indexing.add(self.put_pack(std::mem::take(&mut open), lock)?)?;
                 }
             }
             done.push(pack);
             report.repacked(plan, &pack);
         }
         if !open.is_empty() {
-            written.push(self.put_pack(open, lock)?);
+            indexing.add(self.put_pack(open, lock)?)?;
         }
-        written.sort_by_key(|pack| pack.id);
-        let index = Index {
-            supersedes: Vec::new(),
-            packs: written,
-        };
-        let (id, bytes) = index.encode()?;
-        lock.check()?;
-        self.create_or_keep(&path::index(&id), &bytes)?;
+        indexing.finish([])?;
         Ok(done)
     }
 
@@ -337,6 +335,67 @@ impl Repository {
             }
             result => result,
         }
+    }
+}
+
+/// Indexes being written.
+struct Indexing<'a> {
+    repository: &'a Repository,
+    lock: &'a Lock,
+    open: Index,
+    /// Chunks that the open one describes.
+    chunks: usize,
+    written: Vec<Digest256>,
+}
+
+impl<'a> Indexing<'a> {
+    fn new(repository: &'a Repository, lock: &'a Lock) -> Self {
+        Self {
+            repository,
+            lock,
+            open: Index::default(),
+            chunks: 0,
+            written: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, pack: PackContent) -> Result<()> {
+        if self.chunks >= INDEX_CHUNKS {
+            self.close()?;
+        }
+        self.chunks += pack.chunks.len();
+        self.open.packs.push(pack);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let mut index = std::mem::take(&mut self.open);
+        if index.packs.is_empty() && index.supersedes.is_empty() {
+            return Ok(());
+        }
+        index.packs.sort_by_key(|pack| pack.id);
+        self.chunks = 0;
+        let (id, bytes) = index.encode()?;
+        self.lock.check()?;
+        self.repository.create_or_keep(&path::index(&id), &bytes)?;
+        self.written.push(id);
+        Ok(())
+    }
+
+    /// Closes the last one, which supersedes these: until it is there they count as well. All that were written.
+    fn finish<'i>(
+        mut self,
+        supersedes: impl IntoIterator<Item = &'i Digest256>,
+    ) -> Result<Vec<Digest256>> {
+        let old = supersedes.into_iter();
+        self.open.supersedes = old
+            .filter(|id| !self.written.contains(id))
+            .copied()
+            .collect();
+        self.open.supersedes.sort_unstable();
+        self.open.supersedes.dedup();
+        self.close()?;
+        Ok(self.written)
     }
 }
 

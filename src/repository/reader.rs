@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
 use super::Repository;
-use super::ahead::Ahead;
+use super::ahead::{Ahead, stretches};
 use super::chunks::{ChunkMap, Place};
 use super::fetch;
 use crate::chunk::ChunkSource;
@@ -48,15 +48,19 @@ struct State {
 impl Repository {
     /// Reads the indexes; a damaged or missing one costs time later, not data.
     pub fn reader(&self) -> Result<Reader> {
-        let chunks = self.read_indexes()?.chunks;
-        Ok(Reader {
+        Ok(self.reader_of(self.read_indexes()?.chunks))
+    }
+
+    /// A reader that finds chunks where `chunks` says.
+    pub(super) fn reader_of(&self, chunks: ChunkMap) -> Reader {
+        Reader {
             repository: self.clone(),
             state: RwLock::new(State {
                 chunks,
                 recovered: false,
             }),
             ahead: self.storage.is_remote().then(Ahead::default),
-        })
+        }
     }
 }
 
@@ -92,6 +96,46 @@ fn prove(id: &ChunkId, pack: &Digest256, place: &Place, stored: &[u8]) -> Result
 }
 
 impl Reader {
+    /// Fetches chunks that are about to be read, those that lie close together at once, and several such stretches at
+    /// the same time; where each request costs a round trip, and as far as there is room to hold them. What cannot be
+    /// had is read, and told of, when it is needed.
+    pub fn fetch_ahead(&self, ids: &[ChunkId]) {
+        let Some(ahead) = &self.ahead else {
+            return;
+        };
+        let places: Vec<_> = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let place = |id| {
+                state
+                    .chunks
+                    .get(id)
+                    .map(|(pack, place)| (pack, place.range()))
+            };
+            ids.iter().filter_map(place).collect()
+        };
+        let Some(any) = ids.first() else {
+            return;
+        };
+        self.repository.each(&stretches(places), |(pack, range)| {
+            let bytes = self.repository.read_stored(any, pack, range.clone())?;
+            ahead.hold(*pack, range.clone(), bytes);
+            Ok(())
+        });
+    }
+
+    /// What it knows.
+    pub(super) fn into_chunks(self) -> ChunkMap {
+        let state = self.state.into_inner();
+        state.unwrap_or_else(PoisonError::into_inner).chunks
+    }
+
+    /// Stored bytes of the chunk, where it is known.
+    pub fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, place) = state.chunks.get(id)?;
+        Some(place.range().end - place.range().start)
+    }
+
     /// Where the chunk lies first.
     pub fn place(&self, id: &ChunkId) -> Result<Placed> {
         let found = self.find(id)?;

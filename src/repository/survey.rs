@@ -6,15 +6,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::Repository;
 use super::backups::Backups;
+use super::chunk_set::ChunkSet;
 use super::chunks::{Indexes, Place};
 use super::condemned::Condemned;
+use super::reader::Reader;
 use super::references::for_each_piece;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::{ChunkId, Digest256};
 use crate::format::index::PackContent;
 use crate::format::path;
 use crate::progress::Progress;
-use crate::storage::Storage as _;
 
 /// One look at everything.
 pub struct Survey {
@@ -24,7 +25,7 @@ pub struct Survey {
     pub indexes: Indexes,
     /// Packs that no index describes, by their own tables of contents.
     pub unindexed: Vec<PackContent>,
-    needed: Needed,
+    needed: ChunkSet,
 }
 
 /// How much of a pack is needed.
@@ -51,46 +52,26 @@ impl PackUse {
     }
 }
 
-/// Which chunks are needed, by the first eight bytes of their ids. Two that begin alike keep each other, which costs
-/// some bytes once in a very long while; none is ever lost.
-#[derive(Default)]
-struct Needed(HashSet<u64>);
-
-impl Needed {
-    fn key(id: &ChunkId) -> u64 {
-        let bytes = id.as_bytes();
-        bytes
-            .first_chunk()
-            .map_or(0, |first: &[u8; 8]| u64::from_le_bytes(*first))
-    }
-
-    fn add(&mut self, id: &ChunkId) {
-        self.0.insert(Self::key(id));
-    }
-
-    fn contains(&self, id: &ChunkId) -> bool {
-        self.0.contains(&Self::key(id))
-    }
-}
-
 impl Repository {
     /// Looks at all manifests, catalogs, indexes and packs. `Damaged` when one of the first three cannot be read:
     /// what those need is unknown.
     pub fn survey(&self, condemned: &Condemned, progress: &dyn Progress) -> Result<Survey> {
-        // The packs last: what the manifests need was there before them, and what a writer adds meanwhile is only found
-        // to be unneeded, which condemns it and no more.
+        // The packs after the manifests, in the order of a glance too: what these need was there before, and what a writer
+        // adds meanwhile is only found to be unneeded, which condemns it and no more.
         let found = self.backups()?;
         let mut indexes = self.read_indexes()?;
         if let Some((object, reason)) = found.damaged.iter().chain(&indexes.damaged).next() {
             return Err(unsafe_now(&format!("`{object}` cannot be read: {reason}")));
         }
-        let needed = self.needed(&found, progress)?;
-        let listed = self.storage().list(path::PACKS)?;
+        let listed = self.room(path::PACKS)?;
         // Packs without an index are what an interrupted backup left, or their index was lost.
         let unindexed = self.recover_packs(&indexes.chunks, &listed)?;
         for content in &unindexed {
             indexes.chunks.add(content);
         }
+        let reader = self.reader_of(std::mem::take(&mut indexes.chunks));
+        let needed = needed(&found, &reader, progress)?;
+        indexes.chunks = reader.into_chunks();
         let mut packs: HashMap<Digest256, PackUse> = listed
             .iter()
             .filter_map(|object| {
@@ -119,7 +100,7 @@ impl Repository {
             }
         });
         // A chunk that is needed and nowhere may lie in a pack that cannot be read.
-        if placed < needed.0.len() {
+        if placed < needed.len() {
             for (id, pack) in &mut packs {
                 pack.is_unclear = !whole.contains(id);
             }
@@ -131,33 +112,34 @@ impl Repository {
             needed,
         })
     }
+}
 
-    fn needed(&self, found: &Backups, progress: &dyn Progress) -> Result<Needed> {
-        let mut needed = Needed::default();
-        let reader = self.reader()?;
-        for backup in &found.backups {
-            progress.check()?;
-            let mut problem = None;
-            for_each_piece(
-                &backup.manifest,
-                &reader,
-                &mut |piece| piece.chunks.iter().for_each(|id| needed.add(id)),
-                &mut |part, error| {
-                    let what = format!("the catalog of the {part} of backup {}", backup.id.short());
-                    problem.get_or_insert(match error.kind() {
-                        ErrorKind::Damaged => {
-                            unsafe_now(&format!("{what} cannot be read: {error}"))
-                        }
-                        _ => error.context(what),
-                    });
-                },
-            );
-            if let Some(problem) = problem {
-                return Err(problem);
-            }
+fn needed(found: &Backups, reader: &Reader, progress: &dyn Progress) -> Result<ChunkSet> {
+    let mut needed = ChunkSet::default();
+    for backup in &found.backups {
+        progress.check()?;
+        let mut problem = None;
+        for_each_piece(
+            &backup.manifest,
+            reader,
+            &mut |piece| {
+                for id in piece.chunks {
+                    needed.insert(id);
+                }
+            },
+            &mut |part, error| {
+                let what = format!("the catalog of the {part} of backup {}", backup.id.short());
+                problem.get_or_insert(match error.kind() {
+                    ErrorKind::Damaged => unsafe_now(&format!("{what} cannot be read: {error}")),
+                    _ => error.context(what),
+                });
+            },
+        );
+        if let Some(problem) = problem {
+            return Err(problem);
         }
-        Ok(needed)
     }
+    Ok(needed)
 }
 
 impl Survey {

@@ -9,10 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Repository;
 use super::backups::Backups;
+use super::glance::Rooms;
 use super::identity::Worker;
+use super::lock::Lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupId;
-use crate::format::record::{Mark, MarkKind, Run, Takeover};
+use crate::format::record::{LeaseMode, Mark, MarkKind, Run, Takeover};
 use crate::format::{path, sealed};
 
 /// An instance as it presents itself to a repository.
@@ -99,6 +101,23 @@ impl Repository {
         }
     }
 
+    /// Takes a lease for `tenant`, and gives the repository as a glance shows it under that lease. `Denied` where the
+    /// tenant may not write here.
+    pub fn lock_as(
+        &self,
+        tenant: Tenant<'_>,
+        mode: LeaseMode,
+        purpose: &str,
+        rooms: Rooms,
+    ) -> Result<(Lock, Self)> {
+        // Before the lease: in a repository that is only read, not even that is written.
+        let before = self.glance_to_write(Rooms::Small)?;
+        before.check_tenure(tenant)?;
+        let (lock, seen) = before.lock_and_glance(mode, tenant.instance, purpose, rooms)?;
+        seen.check_takeovers(tenant)?;
+        Ok((lock, seen))
+    }
+
     /// The same for what only marks tell. Under the lease that every take-over needs too: then nobody can have come
     /// in between unseen.
     pub fn check_takeovers(&self, tenant: Tenant<'_>) -> Result<()> {
@@ -140,7 +159,7 @@ impl Repository {
     /// The last word about who holds `instance`, of marks and of the manifests in `found`.
     fn holder(&self, found: &Backups, instance: &str) -> Result<Option<Holder>> {
         let mut holders = Vec::new();
-        for object in self.storage().list(path::MARKS)? {
+        for object in self.room(path::MARKS)? {
             let kind = path::parse_mark(&object.path).map(|(_, kind)| kind);
             if kind != Some(MarkKind::Takeover.word()) {
                 continue;
@@ -209,9 +228,7 @@ fn taken_over(by: Option<&str>, at: DateTime<Utc>) -> Error {
 mod tests {
     use super::*;
     use crate::codec::Compression;
-    use crate::format::id::random_id;
-    use crate::format::manifest::{BackupType, InstanceIdentity, Manifest, Statistics, Status};
-    use crate::format::record::LeaseMode;
+    use crate::repository::backups::tests::manifest;
     use crate::storage::memory::Memory;
     use std::sync::Arc;
 
@@ -225,32 +242,9 @@ mod tests {
         holder: Option<&str>,
         second: i64,
     ) -> BackupId {
-        let manifest = Manifest {
-            format: 1,
-            tool: "0".to_owned(),
-            backup_type: BackupType::Manual,
-            status: Status::Good,
-            label: None,
-            pinned: false,
-            started_at: DateTime::from_timestamp(second, 0).unwrap(),
-            finished_at: DateTime::from_timestamp(second + 1, 0).unwrap(),
-            parent: None,
-            run: "run".to_owned(),
-            instance: InstanceIdentity {
-                id: instance.to_owned(),
-                name: "openbravo".to_owned(),
-                host: "erp".to_owned(),
-                source_path: "/opt/openbravo".to_owned(),
-                holder: holder.map(str::to_owned),
-                openbravo_version: None,
-                modules: Vec::new(),
-            },
-            database: None,
-            files: Vec::new(),
-            statistics: Statistics::default(),
-            warnings: Vec::new(),
-            indexes: Vec::new(),
-        };
+        let mut manifest = manifest(instance, second);
+        manifest.instance.host = "erp".to_owned();
+        manifest.instance.holder = holder.map(str::to_owned);
         let lock = repository
             .lock(LeaseMode::Write, instance, "backup")
             .unwrap();
@@ -272,25 +266,14 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert!(error.to_string().contains("openbravo on erp"), "{error}");
         // A run that was refused is no right; one that ended well is.
-        let mut run = Run {
-            id: random_id(8).unwrap(),
-            command: "backup".to_owned(),
-            instance: "other".to_owned(),
-            backup_type: None,
-            started_at: Utc::now(),
-            finished_at: Utc::now(),
-            backup: None,
-            backup_finished_at: None,
+        let run = |id: &str| Run::ended(id.to_owned(), "backup", "other", "erp", Utc::now());
+        let refused = Run {
             outcome: "denied".to_owned(),
-            message: None,
-            occasion: None,
-            host: None,
+            ..run("1")
         };
-        repository.record(&run).unwrap();
+        repository.record(&refused).unwrap();
         repository.check_tenure(other).unwrap_err();
-        run.id = random_id(8).unwrap();
-        run.outcome = "ok".to_owned();
-        repository.record(&run).unwrap();
+        repository.record(&run("2")).unwrap();
         repository.check_tenure(other).unwrap();
     }
 

@@ -18,7 +18,7 @@ use crate::format::manifest::BackupId;
 use crate::format::record::{Condemnation, Lease, Mark, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::progress::Progress;
-use crate::storage::{Object, Storage as _};
+use crate::storage::Object;
 
 /// The rooms of small sealed objects.
 const RECORDS: &[&str] = &[path::MARKS, path::RUNS, path::LOCKS, path::CONDEMNED];
@@ -277,7 +277,7 @@ impl Repository {
                 Some((object, *room))
             })
             .collect();
-        let read = self.read_each(&records, |(object, room)| {
+        let read = self.each(&records, |(object, room)| {
             self.read_proven(&object.path, |bytes| {
                 Ok(match *room {
                     path::MARKS => Record::Mark(sealed::unseal(bytes)?),

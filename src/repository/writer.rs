@@ -7,8 +7,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::Repository;
 use super::chunks::ChunkMap;
+use super::condemned::Condemned;
+use super::glance::Rooms;
+use super::{Repository, fetch};
 use crate::chunk::ChunkSink;
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +27,8 @@ const PACK_BYTES: u64 = 16 << 20;
 const UPLOADS: usize = 2;
 /// The same where each request costs a round trip: enough to fill a line, few enough for the memory.
 const REMOTE_UPLOADS: usize = 4;
+/// How often the second look is taken until all that it shows can be relied on.
+const LOOKS: u32 = 5;
 /// After so many packs their index is written, so that an interrupted backup's work is found by the next.
 const PACKS_PER_INDEX: usize = 32;
 
@@ -32,6 +36,8 @@ const PACKS_PER_INDEX: usize = 32;
 pub struct Writer {
     repository: Repository,
     known: ChunkMap,
+    /// What was condemned at the beginning.
+    condemned: Condemned,
     /// By number in `known`: the packs that hold something which this run takes over.
     relied: Vec<AtomicBool>,
     state: Mutex<State>,
@@ -91,10 +97,12 @@ impl Repository {
     /// Chunks in packs that are gone, cut short or condemned count as absent, so that this backup heals what it
     /// needs; packs that no index describes are described anew.
     pub fn writer(&self) -> Result<Writer> {
-        // Before the packs are listed: one that is deleted in between is known to be condemned.
+        // Before the packs are listed: one that is deleted in between is known to be condemned. Where a glance shows
+        // both at one moment, the list can be gone when it is read, and the pack with it; then the second look finds
+        // that it is absent.
         let condemned = self.condemned()?;
         let mut indexes = self.read_indexes()?;
-        let listed = self.storage.list(path::PACKS)?;
+        let listed = self.room(path::PACKS)?;
         let mut outcome = Outcome::default();
         let mut notes = Vec::new();
         for content in self.recover_packs(&indexes.chunks, &listed)? {
@@ -136,7 +144,8 @@ impl Repository {
             );
         }
         Ok(Writer {
-            repository: self.clone(),
+            repository: self.afresh(),
+            condemned,
             relied: indexes
                 .chunks
                 .packs()
@@ -277,7 +286,11 @@ impl Writer {
         }
         self.join();
         self.shared.failure()?;
-        self.look_again()?;
+        // The index says what is there, whatever the look finds; what that stores again has one of its own.
+        let index = || self.shared.write_index();
+        let (written, seen) = fetch::both(&*self.shared.storage, index, || self.look_again());
+        written?;
+        seen?;
         self.retain_relied()?;
         self.shared.write_index()?;
         let outcome = lock(&self.shared.outcome);
@@ -303,38 +316,49 @@ impl Writer {
         let storage = self.repository.storage();
         let retained = self
             .repository
-            .read_each(&relied, |id| storage.retain(&path::pack(id)));
+            .each(&relied, |id| storage.retain(&path::pack(id)));
         retained.into_iter().collect()
     }
 
     /// Stores again what was condemned while this run relied on it; `super::condemned` says why.
     fn look_again(&self) -> Result<()> {
-        let condemned = self.repository.condemned()?;
-        // After the lists: a pack that was deleted is on a list still, or is absent here.
-        let listed = self.shared.storage.list(path::PACKS)?;
-        let present: HashMap<Digest256, u64> = listed
-            .iter()
-            .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
-            .collect();
         let relied = self.known.packs().iter().zip(&self.relied);
-        let relied = relied
+        let mut needed: Vec<Digest256> = relied
             .filter(|(_, relied)| relied.load(Ordering::Relaxed))
-            .map(|((id, _), _)| *id);
-        let own = lock(&self.shared.outcome).own.clone();
-        let mut doomed = Vec::new();
-        for id in relied.chain(own) {
-            let Some(bytes) = present.get(&id) else {
-                return Err(Error::new(
-                    ErrorKind::Transient,
-                    format!("pack {id} was deleted while this backup relied on it"),
-                )
-                .hint("Run the backup again."));
-            };
-            if condemned.contains(&id) {
-                doomed.push((id, *bytes));
+            .map(|((id, _), _)| *id)
+            .collect();
+        needed.extend(&lock(&self.shared.outcome).own);
+        let mut absent = None;
+        for _ in 0..LOOKS {
+            // The lists and the packs: one that was deleted is on a list still, or is absent.
+            let seen = self.repository.glance(Rooms::WithPacks)?;
+            let lists = seen.room(path::CONDEMNED)?;
+            let (condemned, all_there) = seen.condemned_among(&lists, &self.condemned)?;
+            // A list that went between the listing and its reading may have taken packs along that the listing shows.
+            if !all_there {
+                continue;
             }
+            let listed = seen.room(path::PACKS)?;
+            let present: HashMap<Digest256, u64> = listed
+                .iter()
+                .filter_map(|object| Some((path::parse_pack(&object.path)?, object.bytes)))
+                .collect();
+            // What is gone stays away; what a bit that flipped on the way has hidden does not.
+            absent = needed.iter().find(|id| !present.contains_key(*id));
+            if absent.is_some() {
+                continue;
+            }
+            let doomed = needed.iter().filter(|id| condemned.contains(id));
+            let doomed: Vec<_> = doomed
+                .filter_map(|id| Some((*id, *present.get(id)?)))
+                .collect();
+            return self.store_again(&doomed);
         }
-        self.store_again(&doomed)
+        let what = absent.map_or_else(
+            || "packs are being deleted while this backup is finished".to_owned(),
+            |id| format!("pack {id} was deleted while this backup relied on it"),
+        );
+        Err(Error::new(ErrorKind::Transient, what).hint("Run the backup again."))
     }
 
     fn store_again(&self, doomed: &[(Digest256, u64)]) -> Result<()> {

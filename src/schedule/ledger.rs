@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::runner::{Again, Lateness};
 use super::{Schedule, due};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -20,6 +21,20 @@ struct Line {
     rule: String,
     /// All moments up to here are seen to.
     handled: DateTime<Utc>,
+    /// The moment after that whose run failed, and is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<Failed>,
+}
+
+/// A run that failed and is not given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Its moment.
+    pub due_at: DateTime<Utc>,
+    /// The next try.
+    pub again: Again,
+    /// Why the first one began when it did.
+    pub lateness: Lateness,
 }
 
 impl Ledger {
@@ -47,11 +62,16 @@ impl Ledger {
     pub fn handled(&mut self, schedule: &Schedule, now: DateTime<Utc>) -> (DateTime<Utc>, bool) {
         let rule = format!("{} {}", schedule.cron, schedule.zone);
         let known = self.schedules.get(&schedule.name);
-        let handled = match known.filter(|line| line.rule == rule) {
-            Some(line) => due::anchored(schedule, line.handled, now),
-            None => now,
+        let known_rule = known.filter(|line| line.rule == rule);
+        let handled = known_rule.map_or(now, |line| due::anchored(schedule, line.handled, now));
+        let failed = known_rule
+            .and_then(|line| line.failed.clone())
+            .filter(|failed| failed.due_at > handled);
+        let line = Line {
+            rule,
+            handled,
+            failed,
         };
-        let line = Line { rule, handled };
         let is_new = known != Some(&line);
         self.schedules.insert(schedule.name.clone(), line);
         (handled, is_new)
@@ -61,7 +81,21 @@ impl Ledger {
     pub fn advance(&mut self, schedule: &Schedule, due_at: DateTime<Utc>) {
         if let Some(line) = self.schedules.get_mut(&schedule.name) {
             line.handled = due_at;
+            line.failed = None;
         }
+    }
+
+    /// The run of a moment failed, and is tried again.
+    pub fn try_again(&mut self, schedule: &Schedule, failed: Failed) {
+        if let Some(line) = self.schedules.get_mut(&schedule.name) {
+            line.failed = Some(failed);
+        }
+    }
+
+    /// What is known of the tries of `due_at` that failed.
+    pub fn failed(&self, schedule: &Schedule, due_at: DateTime<Utc>) -> Option<&Failed> {
+        let failed = self.schedules.get(&schedule.name)?.failed.as_ref()?;
+        (failed.due_at == due_at).then_some(failed)
     }
 
     /// Forgets all schedules but these: one that is switched on again begins anew, and makes up for nothing.

@@ -12,6 +12,7 @@ pub mod runner;
 mod years;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -25,6 +26,12 @@ use cron::Cron;
 
 /// How long a run waits for other work on its repository where nothing is said.
 const WAIT_MINUTES: u16 = 360;
+/// How often a run that failed is tried again, and after how long for the first time: at three in the night, the last
+/// time at ten past four.
+const RETRIES: u16 = 3;
+const RETRY_MINUTES: u16 = 10;
+/// Beyond that a wait lasts for years.
+const MOST_DOUBLINGS: u32 = 20;
 
 /// A schedule whose text is understood.
 #[derive(Debug, Clone)]
@@ -47,6 +54,10 @@ pub struct Schedule {
     pub random_delay: TimeDelta,
     /// How long a run waits for other work.
     pub wait: TimeDelta,
+    /// How often a run that failed is tried again.
+    pub retries: u16,
+    /// After how long for the first time.
+    pub retry_after: TimeDelta,
 }
 
 /// One coming run.
@@ -81,6 +92,13 @@ impl Schedule {
             is_enabled: section.enabled.unwrap_or(true),
             random_delay: TimeDelta::minutes(section.random_delay_minutes.unwrap_or(0).into()),
             wait: TimeDelta::minutes(section.wait_minutes.unwrap_or(WAIT_MINUTES).into()),
+            retries: section.retries.unwrap_or(RETRIES),
+            retry_after: TimeDelta::minutes(
+                section
+                    .retry_minutes
+                    .map_or(RETRY_MINUTES, NonZeroU16::get)
+                    .into(),
+            ),
         })
     }
 
@@ -109,6 +127,12 @@ impl Schedule {
             Some(next) => delay.min((next - due_at) / 2),
             None => delay,
         }
+    }
+
+    /// How long after the failure of so many tries it is tried again: each time twice as long as before.
+    pub fn back_off(&self, tries: u16) -> TimeDelta {
+        let doublings = u32::from(tries.saturating_sub(1)).min(MOST_DOUBLINGS);
+        self.retry_after * 2_i32.pow(doublings)
     }
 
     /// The next `count` runs after `after`.

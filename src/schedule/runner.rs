@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use super::due::{Decision, Due, decide};
-use super::ledger::Ledger;
+use super::ledger::{Failed, Ledger};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What the runner needs from outside.
@@ -56,10 +57,49 @@ pub struct Task<'a> {
     pub due: Due,
     /// Why it did not begin at its time, if it did not.
     pub lateness: Lateness,
+    /// How often it was tried before and failed, as far as this node knows.
+    pub tries: u16,
+}
+
+impl Task<'_> {
+    /// When it is tried again after so many tries have failed, the last one at `now`: as often as the schedule wants, and
+    /// not beyond its next moment, which is a run of its own.
+    pub fn again(&self, tries: u16, now: DateTime<Utc>) -> Option<Again> {
+        if tries > self.schedule.retries {
+            return None;
+        }
+        let at = now + self.schedule.back_off(tries);
+        let next = self.schedule.next(self.due.due_at);
+        next.is_none_or(|next| at < next)
+            .then_some(Again { at, tries })
+    }
+}
+
+/// Another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How many have failed.
+    pub tries: u16,
+}
+
+/// Whether what failed in this way may go well some minutes later, without or with somebody's doing.
+pub fn is_worth_another_try(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Usage
+            | ErrorKind::WrongKey
+            | ErrorKind::Incompatible
+            | ErrorKind::Damaged
+            | ErrorKind::ActionNeeded
+            | ErrorKind::Cancelled
+    )
 }
 
 /// Why a run begins when it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Lateness {
     /// It is its time.
     OnTime,
@@ -74,6 +114,8 @@ pub enum Lateness {
 pub enum End {
     /// It was run, well or badly, here or on another node: the moment is seen to.
     Done,
+    /// It failed, here or on another node, and is to be tried again.
+    Failed(Again),
     /// Somebody else works on the repository; to be tried again.
     Busy(Error),
     /// It was stopped because the runner is asked to stop; to be run next time.
@@ -183,7 +225,7 @@ impl<'w> Runner<'w> {
             match decide(schedule, &self.instance, handled, now) {
                 Decision::Never => {}
                 Decision::Wait(until) => pause = pause.min(until - now),
-                Decision::Run(due) => match self.retry_at(schedule, now) {
+                Decision::Run(due) => match self.retry_at(schedule, due, now) {
                     Some(retry_at) if retry_at > now => pause = pause.min(retry_at - now),
                     _ => {
                         let is_first =
@@ -210,27 +252,45 @@ impl<'w> Runner<'w> {
         }
     }
 
-    /// When the task that waits is tried again. A clock that was set back must not make it wait longer.
-    fn retry_at(&self, schedule: &Schedule, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let waiting = self.waiting.get(&schedule.name)?;
-        Some(waiting.retry_at.min(now + RETRY))
+    /// When a task that waits, or one that failed, is tried again. A clock that was set back must not make it wait longer.
+    fn retry_at(&self, schedule: &Schedule, due: Due, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if let Some(waiting) = self.waiting.get(&schedule.name) {
+            return Some(waiting.retry_at.min(now + RETRY));
+        }
+        let again = self.ledger.failed(schedule, due.due_at)?.again;
+        Some(again.at.min(now + schedule.back_off(again.tries)))
     }
 
     fn task(&mut self, schedule: &Schedule, due: Due) {
         let started = self.world.now();
         let waiting = self.waiting.remove(&schedule.name);
         let waiting = waiting.filter(|waiting| waiting.due_at == due.due_at);
-        let lateness = match &waiting {
-            Some(waiting) => waiting.lateness,
-            None => self.lateness(due, started),
+        let failed = self.ledger.failed(schedule, due.due_at);
+        let lateness = match (&waiting, failed) {
+            (Some(waiting), _) => waiting.lateness,
+            (None, Some(failed)) => failed.lateness,
+            (None, None) => self.lateness(due, started),
         };
         let task = Task {
             schedule,
             due,
             lateness,
+            tries: failed.map_or(0, |failed| failed.again.tries),
         };
         match self.world.run(&task) {
             End::Done => {}
+            End::Failed(again) => {
+                let due_at = due.due_at;
+                let failed = Failed {
+                    due_at,
+                    again,
+                    lateness,
+                };
+                self.busy = Some((started, self.world.now()));
+                self.ledger.try_again(schedule, failed);
+                self.save();
+                return;
+            }
             End::Stopped => return,
             End::Busy(reason) => {
                 let now = self.world.now();
@@ -280,9 +340,4 @@ impl<'w> Runner<'w> {
             self.said = Some(message);
         }
     }
-}
-
-/// Whether an error of a run means that somebody else is at work, and the run is to wait.
-pub fn is_busy(error: &Error) -> bool {
-    error.kind() == ErrorKind::Locked
 }

@@ -1,10 +1,9 @@
-//! Two years of nights under a clock that obeys, jumps, and stands beside other nodes, counted exactly.
+//! Two years of nights under a clock that obeys, jumps, and stands beside other nodes, in four zones, counted exactly.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 use super::Schedule;
@@ -61,6 +60,10 @@ struct Common {
     skipped: RefCell<Vec<Ran>>,
     /// While it lasts somebody else works on the repository.
     held: RefCell<Vec<(DateTime<Utc>, DateTime<Utc>)>>,
+    /// While it lasts whatever is run fails.
+    broken: RefCell<Vec<(DateTime<Utc>, DateTime<Utc>)>>,
+    /// The moment and the true time of each try.
+    tries: RefCell<Vec<(DateTime<Utc>, DateTime<Utc>)>>,
 }
 
 /// One node.
@@ -150,13 +153,18 @@ impl World for Node {
 
     fn run(&self, task: &Task<'_>) -> End {
         let at = self.truth.get();
-        let held = self.common.held.borrow();
-        if held.iter().any(|(from, to)| (*from..*to).contains(&at)) {
+        let within = |(from, to): &(DateTime<Utc>, DateTime<Utc>)| (*from..*to).contains(&at);
+        if self.common.held.borrow().iter().any(within) {
             return End::Busy(Error::new(ErrorKind::Locked, "in use"));
         }
         let known = |ran: &Ran| ran.schedule == task.schedule.name && ran.due_at == task.due.due_at;
         if self.common.ran.borrow().iter().any(known) {
             return End::Done;
+        }
+        self.common.tries.borrow_mut().push((task.due.due_at, at));
+        if self.common.broken.borrow().iter().any(within) {
+            let again = task.again(task.tries + 1, self.now());
+            return again.map_or(End::Done, End::Failed);
         }
         self.common.ran.borrow_mut().push(ran(task, at));
         self.truth.set(at + self.takes);
@@ -185,26 +193,27 @@ fn ran(task: &Task<'_>, at: DateTime<Utc>) -> Ran {
     }
 }
 
-/// How often each day of a zone was run for.
-fn by_day(ran: &[Ran], zone: Tz) -> BTreeMap<NaiveDate, usize> {
-    let mut days = BTreeMap::new();
-    for ran in ran {
-        *days
-            .entry(ran.due_at.with_timezone(&zone).date_naive())
-            .or_default() += 1;
+/// A naive model of what happens once a day: of every day the first minute at which the wall shows `time` or a later one.
+fn daily(zone: Tz, time: &str) -> Vec<DateTime<Utc>> {
+    let time: NaiveTime = time.parse().unwrap();
+    let mut last: Option<NaiveDate> = None;
+    let mut moments = Vec::new();
+    let mut minute = begin() - TimeDelta::days(1);
+    while minute < end() {
+        let wall = minute.with_timezone(&zone).naive_local();
+        if wall.time() >= time && last != Some(wall.date()) {
+            last = Some(wall.date());
+            moments.push(minute);
+        }
+        minute += TimeDelta::minutes(1);
     }
-    days
+    // A schedule that is new makes up for nothing.
+    moments.retain(|moment| *moment > begin());
+    moments
 }
 
-/// Every day of a zone that begins in the two years.
-fn days(zone: Tz) -> BTreeSet<NaiveDate> {
-    let first = begin().with_timezone(&zone).date_naive();
-    let last = end().with_timezone(&zone).date_naive();
-    first
-        .iter_days()
-        .skip(1)
-        .take_while(|day| *day <= last)
-        .collect()
+fn moments(ran: &[Ran]) -> Vec<DateTime<Utc>> {
+    ran.iter().map(|ran| ran.due_at).collect()
 }
 
 #[test]
@@ -217,21 +226,11 @@ fn two_years_have_one_run_each_day_in_every_zone() {
         ]);
         node.takes = TimeDelta::minutes(3);
         node.live_until(end());
-        for name in ["nightly", "midnight"] {
+        for (name, time) in [("nightly", "02:15:00"), ("midnight", "00:00:00")] {
             let ran = node.ran(name);
-            let counted = by_day(&ran, zone);
-            assert!(counted.values().all(|count| *count == 1), "{zone} {name}");
-            let missing: Vec<_> = days(zone)
-                .into_iter()
-                .filter(|day| !counted.contains_key(day))
-                .collect();
-            // Of the last day its hour may not have come yet.
-            assert!(missing.len() <= 1, "{zone} {name}: {missing:?}");
-            assert!(
-                (730..=731).contains(&ran.len()),
-                "{zone} {name}: {}",
-                ran.len()
-            );
+            let expected = daily(zone, time);
+            assert!((729..=730).contains(&expected.len()), "{zone}");
+            assert_eq!(moments(&ran), expected, "{zone} {name}");
             for ran in ran {
                 assert_ne!(ran.lateness, Lateness::Missed);
                 assert!(ran.at - ran.due_at < TimeDelta::minutes(10), "{ran:?}");
@@ -276,7 +275,7 @@ fn after_an_outage_one_run_makes_up_for_all_that_were_missed() {
             down = (down + TimeDelta::hours(11)).min(TimeDelta::days(9));
         }
         let ran = node.ran("nightly");
-        let due: Vec<_> = ran.iter().map(|ran| ran.due_at).collect();
+        let due = moments(&ran);
         assert!(due == expected, "{zone}: {} {}", due.len(), expected.len());
         let left_out: u64 = ran.iter().map(|ran| ran.passed_over).sum();
         let all = calendar::last_up_to(&nightly.cron, zone, begin(), *due.last().unwrap());
@@ -307,10 +306,11 @@ fn clocks_that_jump_by_hours_change_no_count() {
         }
         assert!(node.jumps.len() > 1000);
         node.live_until(end());
-        let ran = node.ran("nightly");
-        let counted = by_day(&ran, zone);
-        assert!(counted.values().all(|count| *count == 1), "{zone}");
-        assert!((730..=731).contains(&ran.len()), "{zone}: {}", ran.len());
+        assert_eq!(
+            moments(&node.ran("nightly")),
+            daily(zone, "03:00:00"),
+            "{zone}"
+        );
     }
 }
 
@@ -333,71 +333,147 @@ fn a_clock_that_was_a_year_ahead_stops_nothing() {
 
 #[test]
 fn what_would_overlap_waits_or_is_left_out() {
-    let zone = Tz::Europe__Madrid;
-    let mut node = Node::new(vec![
-        schedule("long", "0 */4 * * *", zone),
-        schedule("nightly", "0 3 * * *", zone),
-    ]);
-    // Each takes more than an hour, and the nightly one comes within the other's time on some nights.
-    node.takes = TimeDelta::minutes(210);
-    let mut held = begin() + TimeDelta::hours(30);
-    let mut long_ones = 0;
-    while held < end() - TimeDelta::days(3) {
-        // For two hours: waited for. For eight: longer than the six that a run waits.
-        let hours = if long_ones % 2 == 0 { 2 } else { 8 };
-        node.common
-            .held
-            .borrow_mut()
-            .push((held, held + TimeDelta::hours(hours)));
-        long_ones += 1;
-        held += TimeDelta::hours(24 * 9 + 5);
+    for zone in ZONES {
+        let schedules = [
+            schedule("long", "0 */4 * * *", zone),
+            schedule("nightly", "0 3 * * *", zone),
+        ];
+        let mut node = Node::new(schedules.to_vec());
+        // Each takes more than three hours, and the nightly one comes within the other's time.
+        node.takes = TimeDelta::minutes(210);
+        let mut held = begin() + TimeDelta::hours(30);
+        let mut long_ones = 0;
+        while held < end() - TimeDelta::days(3) {
+            // For two hours: waited for. For eight: longer than the six that a run waits.
+            let hours = if long_ones % 2 == 0 { 2 } else { 8 };
+            let until = held + TimeDelta::hours(hours);
+            node.common.held.borrow_mut().push((held, until));
+            long_ones += 1;
+            held += TimeDelta::hours(24 * 9 + 5);
+        }
+        node.live_until(end());
+        let mut ran = node.common.ran.borrow().clone();
+        ran.sort_by_key(|ran| ran.at);
+        for pair in ran.windows(2) {
+            assert!(pair[1].at - pair[0].at >= node.takes, "{zone}: {pair:?}");
+        }
+        // Each moment was run, left out, or passed over by one that was: none twice, and none forgotten.
+        let skipped = node.common.skipped.borrow();
+        for schedule in &schedules {
+            let mut seen = node.ran(&schedule.name);
+            let of_schedule = |ran: &&Ran| ran.schedule == schedule.name;
+            seen.extend(skipped.iter().filter(of_schedule).cloned());
+            seen.sort_by_key(|ran| ran.due_at);
+            let last = seen.last().unwrap().due_at;
+            let all = calendar::last_up_to(&schedule.cron, zone, begin(), last);
+            let counted = seen.len() as u64 + seen.iter().map(|ran| ran.passed_over).sum::<u64>();
+            assert_eq!(counted, all.unwrap().1, "{zone} {}", schedule.name);
+            let is_once = seen.windows(2).all(|pair| pair[0].due_at < pair[1].due_at);
+            assert!(is_once, "{zone} {}", schedule.name);
+            assert!(end() - last < TimeDelta::days(2), "{zone} {last}");
+        }
+        assert!(node.ran("nightly").len() >= 690, "{zone}");
+        let count = |wanted| ran.iter().filter(|ran| ran.lateness == wanted).count();
+        assert!(count(Lateness::Waited) > 500, "{}", count(Lateness::Waited));
+        assert!(!skipped.is_empty(), "{zone}");
     }
-    node.live_until(end());
-    let mut ran = node.common.ran.borrow().clone();
-    ran.sort_by_key(|ran| ran.at);
-    for pair in ran.windows(2) {
-        assert!(pair[1].at - pair[0].at >= node.takes, "{pair:?}");
-    }
-    let nightly = by_day(&node.ran("nightly"), zone);
-    let skipped = by_day(&node.common.skipped.borrow(), zone);
-    for day in days(zone).iter().rev().skip(1) {
-        let seen = nightly.get(day).copied().unwrap_or(0);
-        assert!(seen == 1 || skipped.contains_key(day), "{day}: {seen}");
-    }
-    assert!(node.ran("nightly").len() >= 700);
-    let count = |wanted| ran.iter().filter(|ran| ran.lateness == wanted).count();
-    assert!(count(Lateness::Waited) > 500, "{}", count(Lateness::Waited));
-    assert!(!node.common.skipped.borrow().is_empty());
 }
 
 #[test]
 fn of_several_nodes_one_runs_each_night() {
-    let zone = Tz::Europe__Madrid;
-    let common = Rc::new(Common::default());
-    let truth = Rc::new(Cell::new(begin()));
-    let nodes: Vec<Node> = [0, 40, -90]
-        .into_iter()
-        .map(|seconds| Node {
-            common: Rc::clone(&common),
-            truth: Rc::clone(&truth),
-            // Their clocks are not quite the same.
-            jumps: vec![(begin() - TimeDelta::days(1), TimeDelta::seconds(seconds))],
-            ..Node::new(vec![schedule("nightly", "0 3 * * *", zone)])
-        })
-        .collect();
-    let mut runners: Vec<Runner<'_>> = nodes
-        .iter()
-        .map(|node| Runner::new(node, "instance"))
-        .collect();
-    while truth.get() < end() {
-        let pauses: Vec<_> = runners.iter_mut().map(Runner::step).collect();
-        if let Some(pause) = pauses.into_iter().collect::<Option<Vec<_>>>() {
-            truth.set(truth.get() + pause.into_iter().min().unwrap());
+    for zone in ZONES {
+        let common = Rc::new(Common::default());
+        let truth = Rc::new(Cell::new(begin()));
+        let nodes: Vec<Node> = [0, 40, -90]
+            .into_iter()
+            .map(|seconds| Node {
+                common: Rc::clone(&common),
+                truth: Rc::clone(&truth),
+                // Their clocks are not quite the same.
+                jumps: vec![(begin() - TimeDelta::days(1), TimeDelta::seconds(seconds))],
+                ..Node::new(vec![schedule("nightly", "0 3 * * *", zone)])
+            })
+            .collect();
+        let mut runners: Vec<Runner<'_>> = nodes
+            .iter()
+            .map(|node| Runner::new(node, "instance"))
+            .collect();
+        while truth.get() < end() {
+            let pauses: Vec<_> = runners.iter_mut().map(Runner::step).collect();
+            if let Some(pause) = pauses.into_iter().collect::<Option<Vec<_>>>() {
+                truth.set(truth.get() + pause.into_iter().min().unwrap());
+            }
         }
+        let ran = common.ran.borrow();
+        assert_eq!(moments(&ran), daily(zone, "03:00:00"), "{zone}");
     }
-    let counted = by_day(&common.ran.borrow(), zone);
-    assert!(counted.values().all(|count| *count == 1));
-    assert_eq!(counted.len(), 730);
+}
+
+#[test]
+fn a_night_that_fails_is_tried_again_with_growing_distance_and_given_up() {
+    for zone in ZONES {
+        let mut node = Node::new(vec![schedule("nightly", "0 3 * * *", zone)]);
+        node.takes = TimeDelta::zero();
+        let nights = daily(zone, "03:00:00");
+        // From some minutes before each night on everything fails for as long as this.
+        let lasts = [0, 5, 9, 11, 29, 31, 69, 71, 600].map(TimeDelta::minutes);
+        let broken: Vec<_> = nights.iter().zip(lasts.iter().cycle()).collect();
+        for (night, lasts) in &broken {
+            let begin = **night - TimeDelta::minutes(3);
+            let until = if lasts.is_zero() {
+                begin
+            } else {
+                **night + **lasts
+            };
+            node.common.broken.borrow_mut().push((begin, until));
+        }
+        // The process ends and begins anew all the time: what it knows of tries is on disk.
+        while node.truth.get() < end() {
+            node.live_until((node.truth.get() + TimeDelta::minutes(37)).min(end()));
+        }
+        let tries = node.common.tries.borrow();
+        for (night, lasts) in &broken[..broken.len() - 1] {
+            // At three, ten minutes later, twenty after that, forty after that.
+            let expected: Vec<i64> = match lasts.num_minutes() {
+                0 => vec![0],
+                1..10 => vec![0, 10],
+                10..30 => vec![0, 10, 30],
+                _ => vec![0, 10, 30, 70],
+            };
+            let seen: Vec<i64> = tries
+                .iter()
+                .filter(|(due_at, _)| due_at == *night)
+                .map(|(_, at)| (*at - **night).num_minutes())
+                .collect();
+            assert_eq!(seen, expected, "{zone} {night} {lasts}");
+        }
+        let given_up = broken
+            .iter()
+            .filter(|(_, lasts)| lasts.num_minutes() > 70)
+            .count();
+        assert_eq!(node.ran("nightly").len(), nights.len() - given_up, "{zone}");
+    }
+}
+
+#[test]
+fn what_fails_for_longer_than_its_distance_is_not_tried_beyond_the_next_run() {
+    let hourly = schedule("hourly", "0 * * * *", Tz::UTC);
+    let mut node = Node::new(vec![hourly]);
+    node.takes = TimeDelta::zero();
+    node.common.broken.borrow_mut().push((begin(), end()));
+    node.live_until(begin() + TimeDelta::hours(5) + TimeDelta::minutes(5));
+    // The fourth try would come ten minutes after the next run.
+    let minutes: Vec<i64> = node
+        .common
+        .tries
+        .borrow()
+        .iter()
+        .map(|(_, at)| (*at - begin()).num_minutes())
+        .collect();
+    assert_eq!(
+        minutes,
+        [60, 70, 90, 120, 130, 150, 180, 190, 210, 240, 250, 270, 300]
+    );
 }
 
 #[test]

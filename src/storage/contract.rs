@@ -12,6 +12,7 @@ pub fn holds(storage: &dyn Storage) {
     replaces(storage);
     ranges_are_exact(storage);
     lists_in_order_by_prefix(storage);
+    lists_between(storage);
     deletes_what_is_there_and_what_is_not(storage);
     refuses_bad_paths(storage);
     many_at_once(storage);
@@ -188,6 +189,39 @@ fn lists_more_than_a_page(storage: &dyn Storage) {
     let listed = storage.list("page/").unwrap();
     let listed: Vec<_> = listed.into_iter().map(|object| object.path).collect();
     assert_eq!(listed, expected);
+    // From the second page on, and no further than asked.
+    let listed = storage.list_between("page/0/01000", "page/3/").unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|object| object.path).collect();
+    let within = |path: &String| **path > *"page/0/01000" && **path < *"page/3/";
+    expected.retain(within);
+    assert_eq!(listed, expected);
+}
+
+/// Those on the borders are not among them.
+fn lists_between(storage: &dyn Storage) {
+    for path in ["m/a/1", "m/a/2", "m/a.x", "m/b/1", "m/c/1"] {
+        storage.create(path, path.as_bytes()).unwrap();
+    }
+    let paths = |after: &str, before: &str| -> Vec<String> {
+        let objects = storage.list_between(after, before).unwrap();
+        assert!(
+            objects
+                .iter()
+                .all(|object| object.bytes == object.path.len() as u64)
+        );
+        objects.into_iter().map(|object| object.path).collect()
+    };
+    assert_eq!(
+        paths("m/", "m0"),
+        ["m/a.x", "m/a/1", "m/a/2", "m/b/1", "m/c/1"]
+    );
+    assert_eq!(paths("m/a/1", "m/c/1"), ["m/a/2", "m/b/1"]);
+    assert_eq!(paths("m/a/", "m/a0"), ["m/a/1", "m/a/2"]);
+    assert_eq!(paths("m/a0", "m/b0"), ["m/b/1"]);
+    assert_eq!(paths("m/c0", "m0"), [""; 0]);
+    let all = storage.list("").unwrap();
+    let until: Vec<_> = all.into_iter().filter(|it| *it.path < *"m/b/").collect();
+    assert_eq!(storage.list_between("", "m/b/").unwrap(), until);
 }
 
 fn retains(storage: &dyn Storage) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
+use super::mount::SHARE_HINT;
 use super::{Object, Space, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -44,7 +45,7 @@ impl Deadline {
                 self.limit.as_secs()
             ),
         )
-        .hint("Check the server of the share and the network; a share that stays stale must be mounted anew.")
+        .hint(SHARE_HINT)
     }
 
     fn within<T: Send + 'static>(
@@ -107,6 +108,11 @@ impl Storage for Deadline {
         self.within(move |storage| storage.list(&prefix))
     }
 
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        let (after, before) = (after.to_owned(), before.to_owned());
+        self.within(move |storage| storage.list_between(&after, &before))
+    }
+
     fn delete(&self, path: &str) -> Result<()> {
         let path = path.to_owned();
         self.within(move |storage| storage.delete(&path))
@@ -121,16 +127,12 @@ impl Storage for Deadline {
         self.within(|storage| storage.space())
     }
 
-    fn location(&self) -> String {
-        self.location.clone()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.storage)
     }
 
-    fn is_remote(&self) -> bool {
-        self.storage.is_remote()
-    }
-
-    fn shows_every_lease(&self) -> bool {
-        self.storage.shows_every_lease()
+    fn confirm(&self) -> Result<()> {
+        self.within(|storage| storage.confirm())
     }
 
     fn hold_reserve(&self) -> Result<()> {
@@ -195,20 +197,14 @@ mod tests {
         fn list(&self, prefix: &str) -> Result<Vec<Object>> {
             self.wait().list(prefix)
         }
+        fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+            self.wait().list_between(after, before)
+        }
         fn delete(&self, path: &str) -> Result<()> {
             self.wait().delete(path)
         }
-        fn retain(&self, path: &str) -> Result<()> {
-            self.wait().retain(path)
-        }
-        fn space(&self) -> Result<Option<Space>> {
-            self.wait().space()
-        }
         fn location(&self) -> String {
             "/mnt/share".to_owned()
-        }
-        fn is_remote(&self) -> bool {
-            false
         }
     }
 

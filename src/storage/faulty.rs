@@ -1,9 +1,10 @@
 //! A storage that goes wrong when it is told to: what the reliability tests drive everything through.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Object, Space, Storage};
+use super::{Object, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What goes wrong.
@@ -35,8 +36,8 @@ pub enum Operations {
 }
 
 /// Passes everything on, but for one operation, or for all from one on.
-pub struct Faulty<S> {
-    storage: S,
+pub struct Faulty {
+    storage: Arc<dyn Storage>,
     fault: Fault,
     operations: Operations,
     at: u64,
@@ -44,9 +45,9 @@ pub struct Faulty<S> {
     count: AtomicU64,
 }
 
-impl<S: Storage> Faulty<S> {
+impl Faulty {
     /// The `at`-th of the counted operations goes wrong, counting from 0.
-    pub fn at(storage: S, operations: Operations, at: u64, fault: Fault) -> Self {
+    pub fn at(storage: Arc<dyn Storage>, operations: Operations, at: u64, fault: Fault) -> Self {
         Self {
             storage,
             fault,
@@ -58,7 +59,7 @@ impl<S: Storage> Faulty<S> {
     }
 
     /// From the `at`-th on, all counted operations go wrong: a device that is gone.
-    pub fn from(storage: S, operations: Operations, at: u64, fault: Fault) -> Self {
+    pub fn from(storage: Arc<dyn Storage>, operations: Operations, at: u64, fault: Fault) -> Self {
         Self {
             forever: true,
             ..Self::at(storage, operations, at, fault)
@@ -111,6 +112,21 @@ impl<S: Storage> Faulty<S> {
             Fault::KillBefore | Fault::KillAfter => kill(path),
         }
     }
+
+    fn enumerate(
+        &self,
+        place: &str,
+        pass: impl Fn() -> Result<Vec<Object>>,
+    ) -> Result<Vec<Object>> {
+        if !self.due(false) {
+            return pass();
+        }
+        match self.fault {
+            Fault::Before(kind) | Fault::After(kind) => Err(injected(kind, place)),
+            Fault::Flip | Fault::Short => pass(),
+            Fault::KillBefore | Fault::KillAfter => kill(place),
+        }
+    }
 }
 
 fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -133,7 +149,7 @@ pub fn kill<T>(path: &str) -> Result<T> {
     Err(injected(ErrorKind::Failure, path))
 }
 
-impl<S: Storage> Storage for Faulty<S> {
+impl Storage for Faulty {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
         self.write(path, bytes, |bytes| self.storage.create(path, bytes))
     }
@@ -151,14 +167,11 @@ impl<S: Storage> Storage for Faulty<S> {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        if !self.due(false) {
-            return self.storage.list(prefix);
-        }
-        match self.fault {
-            Fault::Before(kind) | Fault::After(kind) => Err(injected(kind, prefix)),
-            Fault::Flip | Fault::Short => self.storage.list(prefix),
-            Fault::KillBefore | Fault::KillAfter => kill(prefix),
-        }
+        self.enumerate(prefix, || self.storage.list(prefix))
+    }
+
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        self.enumerate(after, || self.storage.list_between(after, before))
     }
 
     fn delete(&self, path: &str) -> Result<()> {
@@ -169,32 +182,8 @@ impl<S: Storage> Storage for Faulty<S> {
         self.write(path, &[], |_| self.storage.retain(path))
     }
 
-    fn space(&self) -> Result<Option<Space>> {
-        self.storage.space()
-    }
-
-    fn location(&self) -> String {
-        self.storage.location()
-    }
-
-    fn is_remote(&self) -> bool {
-        self.storage.is_remote()
-    }
-
-    fn shows_every_lease(&self) -> bool {
-        self.storage.shows_every_lease()
-    }
-
-    fn hold_reserve(&self) -> Result<()> {
-        self.storage.hold_reserve()
-    }
-
-    fn release_reserve(&self) -> Result<()> {
-        self.storage.release_reserve()
-    }
-
-    fn clear_remains(&self) -> Result<u64> {
-        self.storage.clear_remains()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.storage)
     }
 }
 
@@ -205,14 +194,15 @@ mod tests {
 
     #[test]
     fn a_wrapper_that_never_fires_keeps_the_contract() {
-        let never = Faulty::at(Memory::default(), Operations::All, u64::MAX, Fault::Flip);
+        let memory = Arc::new(Memory::default());
+        let never = Faulty::at(memory, Operations::All, u64::MAX, Fault::Flip);
         super::super::contract::holds(&never);
         assert!(never.count() > 100);
     }
 
     #[test]
     fn the_effect_is_there_after_and_not_before() {
-        let memory = std::sync::Arc::new(Memory::default());
+        let memory = Arc::new(Memory::default());
         let kind = ErrorKind::Transient;
         let before = Faulty::at(memory.clone(), Operations::Writes, 1, Fault::Before(kind));
         before.create("a", b"a").unwrap();

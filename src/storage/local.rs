@@ -7,11 +7,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::mount::MountGuard;
+use super::mount::{MountGuard, SHARE_HINT};
 use super::{Object, Space, Storage, check_path, range_error, reserve};
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::format::path::HEADER;
+use crate::format::path::{self, HEADER};
 
 /// What a file is called while it is being written; `list` does not see such files.
 const TEMPORARY: &str = ".tmp-";
@@ -133,6 +133,56 @@ impl Local {
         Err(error.error)
     }
 
+    /// The objects below `top` (empty, or with a slash at its end) that are `wanted`, through the directories that
+    /// are of `concern`.
+    fn walk(
+        &self,
+        top: String,
+        concerns: impl Fn(&str) -> bool,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        let mut directories = vec![(self.root.join(&top), top)];
+        while let Some((directory, below)) = directories.pop() {
+            let context = || format!("cannot list `{}`", directory.display());
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                // No object was made below it yet, or the last one has just gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io(context(), error)),
+            };
+            for entry in entries {
+                let entry = entry.io_context(context)?;
+                let Ok(name) = entry.file_name().into_string() else {
+                    continue;
+                };
+                // Of the second every file system of a device has one, which only root may read.
+                if name.starts_with('.') || name == LOST_AND_FOUND {
+                    continue;
+                }
+                let path = format!("{below}{name}");
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(Error::io(context(), error)),
+                };
+                if metadata.is_dir() {
+                    let below = format!("{path}/");
+                    if concerns(&below) {
+                        directories.push((entry.path(), below));
+                    }
+                } else if metadata.is_file() && wanted(&path) {
+                    objects.push(Object {
+                        path,
+                        bytes: metadata.len(),
+                    });
+                }
+            }
+        }
+        objects.sort();
+        Ok(objects)
+    }
+
     fn hint(error: Error, root: &Path) -> Error {
         match error.kind() {
             ErrorKind::NoSpace => error.hint(format!(
@@ -143,6 +193,7 @@ impl Local {
                 "Run as the user that owns `{}`, or give this user the right to write there.",
                 root.display()
             )),
+            ErrorKind::Transient => error.hint(SHARE_HINT),
             _ => error,
         }
     }
@@ -260,47 +311,19 @@ impl Storage for Local {
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         // What is not mounted is not empty. Before a repository is made its place is looked at whole.
         self.guard.check(prefix.is_empty())?;
-        let mut objects = Vec::new();
-        let mut directories = vec![(self.root.clone(), String::new())];
         // Only the directory that the prefix names need be read, not its neighbours.
-        if let Some((directory, _)) = prefix.rsplit_once('/') {
-            directories = vec![(self.root.join(directory), format!("{directory}/"))];
-        }
-        while let Some((directory, below)) = directories.pop() {
-            let context = || format!("cannot list `{}`", directory.display());
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                // No object was made below it yet, or the last one has just gone.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::io(context(), error)),
-            };
-            for entry in entries {
-                let entry = entry.io_context(context)?;
-                let Ok(name) = entry.file_name().into_string() else {
-                    continue;
-                };
-                // Of the second every file system of a device has one, which only root may read.
-                if name.starts_with('.') || name == LOST_AND_FOUND {
-                    continue;
-                }
-                let path = format!("{below}{name}");
-                let metadata = match entry.metadata() {
-                    Ok(metadata) => metadata,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(Error::io(context(), error)),
-                };
-                if metadata.is_dir() {
-                    directories.push((entry.path(), format!("{path}/")));
-                } else if metadata.is_file() && path.starts_with(prefix) {
-                    objects.push(Object {
-                        path,
-                        bytes: metadata.len(),
-                    });
-                }
-            }
-        }
-        objects.sort();
-        Ok(objects)
+        let top = prefix
+            .rsplit_once('/')
+            .map_or_else(String::new, |(directory, _)| format!("{directory}/"));
+        self.walk(top, |_| true, |path| path.starts_with(prefix))
+    }
+
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        self.guard.check(false)?;
+        let concerns = |below: &str| below < before && *after < *path::end(below);
+        self.walk(String::new(), concerns, |path| {
+            after < path && path < before
+        })
     }
 
     fn delete(&self, path: &str) -> Result<()> {

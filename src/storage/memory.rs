@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Object, Space, Storage, check_path, range_error};
+use super::{Object, Storage, check_path, range_error};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Objects in a map; gone with it.
@@ -25,6 +25,18 @@ impl Memory {
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn those(&self, wanted: impl Fn(&str) -> bool) -> Vec<Object> {
+        let objects = self.objects();
+        objects
+            .iter()
+            .filter(|(path, _)| wanted(path))
+            .map(|(path, bytes)| Object {
+                path: path.clone(),
+                bytes: bytes.len() as u64,
+            })
+            .collect()
     }
 
     fn with<T>(&self, path: &str, use_it: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
@@ -75,25 +87,17 @@ impl Storage for Memory {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let objects = self.objects();
-        Ok(objects
-            .iter()
-            .filter(|(path, _)| path.starts_with(prefix))
-            .map(|(path, bytes)| Object {
-                path: path.clone(),
-                bytes: bytes.len() as u64,
-            })
-            .collect())
+        Ok(self.those(|path| path.starts_with(prefix)))
+    }
+
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        Ok(self.those(|path| after < path && path < before))
     }
 
     fn delete(&self, path: &str) -> Result<()> {
         check_path(path)?;
         self.objects().remove(path);
         Ok(())
-    }
-
-    fn space(&self) -> Result<Option<Space>> {
-        Ok(None)
     }
 
     fn location(&self) -> String {

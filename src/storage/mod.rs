@@ -18,7 +18,8 @@
 //! - **Kinds** of errors: absent is `NotFound`, a refusal `Denied`, a full device `NoSpace`, what may
 //!   work when tried again `Transient`.
 //!
-//! A new property is added by wrapping a storage, not by changing one.
+//! A new property is added by wrapping a storage, not by changing one: a wrapper says what it wraps
+//! ([`Storage::wrapped`]) and implements what it changes.
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -60,102 +61,63 @@ pub trait Storage: Send + Sync {
     /// All objects whose path begins with `prefix`.
     fn list(&self, prefix: &str) -> Result<Vec<Object>>;
 
+    /// All objects whose path comes after `after` and before `before`, in bytewise order: several rooms that lie side
+    /// by side cost one request for each thousand objects.
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>>;
+
     /// Removes the object.
     fn delete(&self, path: &str) -> Result<()>;
 
+    /// What a wrapper wraps. Whatever stands below and the wrapper does not change is answered by that one.
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        None
+    }
+
     /// Keeps the object from being deleted for as long as a new one would be, where the storage does such a thing.
     fn retain(&self, path: &str) -> Result<()> {
-        check_path(path)
+        self.wrapped()
+            .map_or_else(|| check_path(path), |storage| storage.retain(path))
+    }
+
+    /// Makes sure, before anything is changed, that what is believed without having been asked still holds.
+    fn confirm(&self) -> Result<()> {
+        self.wrapped().map_or(Ok(()), Storage::confirm)
     }
 
     /// The room on the device, where there is such a thing.
-    fn space(&self) -> Result<Option<Space>>;
+    fn space(&self) -> Result<Option<Space>> {
+        self.wrapped().map_or(Ok(None), Storage::space)
+    }
 
     /// Where it is, for people.
-    fn location(&self) -> String;
+    fn location(&self) -> String {
+        self.wrapped().map(Storage::location).unwrap_or_default()
+    }
 
     /// Whether each request costs a round trip, so that few large ones are better than many small ones.
     fn is_remote(&self) -> bool {
-        false
+        self.wrapped().is_some_and(Storage::is_remote)
     }
 
     /// Whether a lease that is there is surely seen by everybody, as on one machine's device. Elsewhere a listing may
     /// be old, and what is not needed is deleted only after a time of grace.
     fn shows_every_lease(&self) -> bool {
-        false
+        self.wrapped().is_some_and(Storage::shows_every_lease)
     }
 
     /// Takes some room on the device that only whoever removes gives up again; where there is a device, and room.
     fn hold_reserve(&self) -> Result<()> {
-        Ok(())
+        self.wrapped().map_or(Ok(()), Storage::hold_reserve)
     }
 
     /// Gives that room up, so that on a full device something can be removed, which writes a little first.
     fn release_reserve(&self) -> Result<()> {
-        Ok(())
+        self.wrapped().map_or(Ok(()), Storage::release_reserve)
     }
 
     /// Removes what writers left half-written that died, if it is old enough to be nobody's; how many bytes.
     fn clear_remains(&self) -> Result<u64> {
-        Ok(0)
-    }
-}
-
-impl<S: Storage + ?Sized> Storage for Arc<S> {
-    fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        (**self).create(path, bytes)
-    }
-
-    fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        (**self).replace(path, bytes)
-    }
-
-    fn read(&self, path: &str) -> Result<Vec<u8>> {
-        (**self).read(path)
-    }
-
-    fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        (**self).read_range(path, range)
-    }
-
-    fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        (**self).list(prefix)
-    }
-
-    fn delete(&self, path: &str) -> Result<()> {
-        (**self).delete(path)
-    }
-
-    fn retain(&self, path: &str) -> Result<()> {
-        (**self).retain(path)
-    }
-
-    fn space(&self) -> Result<Option<Space>> {
-        (**self).space()
-    }
-
-    fn location(&self) -> String {
-        (**self).location()
-    }
-
-    fn is_remote(&self) -> bool {
-        (**self).is_remote()
-    }
-
-    fn shows_every_lease(&self) -> bool {
-        (**self).shows_every_lease()
-    }
-
-    fn hold_reserve(&self) -> Result<()> {
-        (**self).hold_reserve()
-    }
-
-    fn release_reserve(&self) -> Result<()> {
-        (**self).release_reserve()
-    }
-
-    fn clear_remains(&self) -> Result<u64> {
-        (**self).clear_remains()
+        self.wrapped().map_or(Ok(0), Storage::clear_remains)
     }
 }
 
@@ -191,7 +153,8 @@ pub fn open(section: &RepositorySection, owner: Option<Owner>) -> Result<Arc<dyn
             ..Patience::default()
         });
     if section.is_bucket() {
-        return Ok(Arc::new(Retrying::new(s3::S3::open(section)?, patience)));
+        let bucket = Arc::new(s3::S3::open(section)?);
+        return Ok(Arc::new(Retrying::new(bucket, patience)));
     }
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
@@ -220,7 +183,7 @@ pub fn open(section: &RepositorySection, owner: Option<Owner>) -> Result<Arc<dyn
     }
     let stall = section.stall_seconds.map_or(STALL_SECONDS, NonZeroU32::get);
     let limit = Duration::from_secs(u64::from(stall));
-    let deadline = deadline::Deadline::new(Arc::new(local), limit);
+    let deadline = Arc::new(deadline::Deadline::new(Arc::new(local), limit));
     Ok(Arc::new(Retrying::new(deadline, patience)))
 }
 
@@ -251,4 +214,98 @@ fn range_error(path: &str, range: &Range<u64>, bytes: u64) -> Error {
             range.start, range.end
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faulty::{Fault, Faulty, Operations};
+    use super::memory::Memory;
+    use super::*;
+
+    /// Answers otherwise than a storage that has nothing of the kind.
+    struct Peculiar(Memory);
+
+    const SPACE: Space = Space {
+        total_bytes: 4,
+        used_bytes: 1,
+        free_bytes: 3,
+        free_inodes: Some(2),
+    };
+
+    fn peculiar<T>(what: &str) -> Result<T> {
+        Err(Error::new(ErrorKind::Denied, what.to_owned()))
+    }
+
+    impl Storage for Peculiar {
+        fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
+            self.0.create(path, bytes)
+        }
+        fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
+            self.0.replace(path, bytes)
+        }
+        fn read(&self, path: &str) -> Result<Vec<u8>> {
+            self.0.read(path)
+        }
+        fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+            self.0.read_range(path, range)
+        }
+        fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+            self.0.list(prefix)
+        }
+        fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+            self.0.list_between(after, before)
+        }
+        fn delete(&self, path: &str) -> Result<()> {
+            self.0.delete(path)
+        }
+        fn retain(&self, _path: &str) -> Result<()> {
+            peculiar("retain")
+        }
+        fn confirm(&self) -> Result<()> {
+            peculiar("confirm")
+        }
+        fn space(&self) -> Result<Option<Space>> {
+            Ok(Some(SPACE))
+        }
+        fn location(&self) -> String {
+            "nowhere".to_owned()
+        }
+        fn is_remote(&self) -> bool {
+            true
+        }
+        fn shows_every_lease(&self) -> bool {
+            true
+        }
+        fn hold_reserve(&self) -> Result<()> {
+            peculiar("hold")
+        }
+        fn release_reserve(&self) -> Result<()> {
+            peculiar("release")
+        }
+        fn clear_remains(&self) -> Result<u64> {
+            Ok(7)
+        }
+    }
+
+    #[test]
+    fn wrappers_pass_on_what_they_do_not_change() {
+        let inner = || Arc::new(Peculiar(Memory::default()));
+        let never = Faulty::at(inner(), Operations::All, u64::MAX, Fault::Flip);
+        let wrappers: [Box<dyn Storage>; 3] = [
+            Box::new(Retrying::new(inner(), Patience::default())),
+            Box::new(never),
+            Box::new(deadline::Deadline::new(inner(), Duration::from_mins(1))),
+        ];
+        for wrapper in wrappers {
+            let said = |result: Result<()>| result.unwrap_err().message();
+            assert_eq!(said(wrapper.retain("x")), "retain");
+            assert_eq!(said(wrapper.confirm()), "confirm");
+            assert_eq!(said(wrapper.hold_reserve()), "hold");
+            assert_eq!(said(wrapper.release_reserve()), "release");
+            assert_eq!(wrapper.space().unwrap(), Some(SPACE));
+            assert_eq!(wrapper.location(), "nowhere");
+            assert!(wrapper.is_remote() && wrapper.shows_every_lease());
+            assert_eq!(wrapper.clear_remains().unwrap(), 7);
+        }
+    }
 }

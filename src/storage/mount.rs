@@ -16,6 +16,10 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 /// What tells the right device from an empty mount point and from another device; no object, because of its dot.
 pub const MARKER: &str = ".obbackup-mount";
 
+/// What to do about a share that does not answer, or whose server is another one than before.
+pub const SHARE_HINT: &str =
+    "Check the server of the share and the network; a share that stays stale must be mounted anew.";
+
 const MARKER_TEXT: &[u8] =
     b"This file tells obbackup that the device of this repository is mounted. Keep it.\n";
 
@@ -121,10 +125,11 @@ impl MountGuard {
             Ok(metadata) => Some(metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(Error::io(
-                    format!("cannot look at `{}`", self.root.display()),
-                    error,
-                ));
+                let error = Error::io(format!("cannot look at `{}`", self.root.display()), error);
+                return Err(match error.kind() {
+                    ErrorKind::Transient => error.hint(SHARE_HINT),
+                    _ => error,
+                });
             }
         };
         if self.required {

@@ -1,10 +1,11 @@
 //! Trying again what may succeed when tried again, with pauses that do not let many clients come back at once.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Object, Space, Storage};
+use super::{Object, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long to go on trying.
@@ -49,15 +50,15 @@ impl Patience {
 }
 
 /// Passes everything on, and again where it failed in passing.
-pub struct Retrying<S> {
-    storage: S,
+pub struct Retrying {
+    storage: Arc<dyn Storage>,
     patience: Patience,
     answered: AtomicBool,
 }
 
-impl<S: Storage> Retrying<S> {
+impl Retrying {
     /// Tries again as `patience` says.
-    pub fn new(storage: S, patience: Patience) -> Self {
+    pub fn new(storage: Arc<dyn Storage>, patience: Patience) -> Self {
         Self {
             storage,
             patience,
@@ -102,7 +103,7 @@ fn is_passing(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Transient | ErrorKind::Unreachable)
 }
 
-impl<S: Storage> Storage for Retrying<S> {
+impl Storage for Retrying {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
         self.run(|| match self.storage.create(path, bytes) {
             // A try before may have had its effect, and only its answer was lost; or the network delivered the
@@ -134,6 +135,10 @@ impl<S: Storage> Storage for Retrying<S> {
         self.run(|| self.storage.list(prefix))
     }
 
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        self.run(|| self.storage.list_between(after, before))
+    }
+
     fn delete(&self, path: &str) -> Result<()> {
         self.run(|| self.storage.delete(path))
     }
@@ -142,39 +147,13 @@ impl<S: Storage> Storage for Retrying<S> {
         self.run(|| self.storage.retain(path))
     }
 
-    fn space(&self) -> Result<Option<Space>> {
-        self.storage.space()
-    }
-
-    fn location(&self) -> String {
-        self.storage.location()
-    }
-
-    fn is_remote(&self) -> bool {
-        self.storage.is_remote()
-    }
-
-    fn shows_every_lease(&self) -> bool {
-        self.storage.shows_every_lease()
-    }
-
-    fn hold_reserve(&self) -> Result<()> {
-        self.storage.hold_reserve()
-    }
-
-    fn release_reserve(&self) -> Result<()> {
-        self.storage.release_reserve()
-    }
-
-    fn clear_remains(&self) -> Result<u64> {
-        self.storage.clear_remains()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.storage)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::faulty::{Fault, Faulty, Operations};
     use super::super::memory::Memory;
     use super::*;
@@ -190,7 +169,7 @@ mod tests {
 
     #[test]
     fn keeps_the_contract() {
-        super::super::contract::holds(&Retrying::new(Memory::default(), hasty()));
+        super::super::contract::holds(&Retrying::new(Arc::new(Memory::default()), hasty()));
     }
 
     #[test]
@@ -203,7 +182,7 @@ mod tests {
                 let memory = Arc::new(Memory::default());
                 memory.create("there", b"x").unwrap();
                 let faulty = Faulty::at(memory.clone(), Operations::All, at, fault);
-                let retrying = Retrying::new(faulty, hasty());
+                let retrying = Retrying::new(Arc::new(faulty), hasty());
                 retrying.create("a", b"a").unwrap();
                 assert_eq!(retrying.read("a").unwrap(), b"a");
                 assert_eq!(retrying.list("").unwrap().len(), 2);
@@ -218,17 +197,20 @@ mod tests {
     #[test]
     fn what_will_not_change_is_tried_once_and_an_address_without_answer_soon_given_up() {
         for kind in [ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::NoSpace] {
-            let faulty = Faulty::from(Memory::default(), Operations::All, 0, Fault::Before(kind));
-            let retrying = Retrying::new(faulty, hasty());
+            let memory = Arc::new(Memory::default());
+            let faulty = Faulty::from(memory, Operations::All, 0, Fault::Before(kind));
+            let faulty = Arc::new(faulty);
+            let retrying = Retrying::new(faulty.clone(), hasty());
             assert_eq!(retrying.read("x").unwrap_err().kind(), kind);
-            assert_eq!(retrying.storage.count(), 1);
+            assert_eq!(faulty.count(), 1);
         }
         let fault = Fault::Before(ErrorKind::Unreachable);
-        let gone = Faulty::from(Memory::default(), Operations::All, 0, fault);
-        let retrying = Retrying::new(gone, hasty());
+        let memory = Arc::new(Memory::default());
+        let gone = Arc::new(Faulty::from(memory, Operations::All, 0, fault));
+        let retrying = Retrying::new(gone.clone(), hasty());
         let error = retrying.list("").unwrap_err();
         assert!(error.to_string().starts_with("given up after"), "{error}");
-        assert!(retrying.storage.count() > 3);
+        assert!(gone.count() > 3);
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Tomcat {
         }
     }
 
-    fn does_answer(&self) -> Result<String> {
+    /// Asks the application once; how it answers, or why that is not enough.
+    pub fn does_answer(&self) -> Result<String> {
         let Some(probe) = &self.probe else {
             return Err(Error::new(
                 ErrorKind::Usage,

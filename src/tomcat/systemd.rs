@@ -25,10 +25,21 @@ pub struct Systemd {
     systemctl: PathBuf,
 }
 
+/// How systemd has a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Whether it runs.
+    pub is_active: bool,
+    /// Whether it is started with the machine.
+    pub is_enabled: bool,
+}
+
 /// What `systemctl show` says of a unit.
 #[derive(Debug, Default)]
 struct Unit {
     is_loaded: bool,
+    is_active: bool,
+    is_enabled: bool,
     main_pid: u32,
     environment: String,
     programs: String,
@@ -50,10 +61,19 @@ impl Systemd {
     }
 
     /// `systemctl` with these words; it never asks for a password.
-    pub(super) fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.systemctl);
         command.arg("--no-ask-password").args(words);
         command
+    }
+
+    /// How it has a unit; `None` where there is no such unit.
+    pub fn state(&self, name: &str) -> Option<State> {
+        let unit = self.show(name).filter(|unit| unit.is_loaded)?;
+        Some(State {
+            is_active: unit.is_active,
+            is_enabled: unit.is_enabled,
+        })
     }
 
     /// The unit that this JVM is the service of.
@@ -121,7 +141,8 @@ impl Systemd {
     }
 
     fn show(&self, name: &str) -> Option<Unit> {
-        let properties = "--property=LoadState,MainPID,Environment,ExecStart";
+        let properties =
+            "--property=LoadState,ActiveState,UnitFileState,MainPID,Environment,ExecStart";
         let output = self
             .command(&["show", properties, name])
             .stdin(Stdio::null())
@@ -139,6 +160,9 @@ impl Unit {
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "LoadState" => unit.is_loaded = value == "loaded",
+                // Between the two it is on its way up.
+                "ActiveState" => unit.is_active = matches!(value, "active" | "activating"),
+                "UnitFileState" => unit.is_enabled = value.starts_with("enabled"),
                 "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
                 "Environment" => value.clone_into(&mut unit.environment),
                 "ExecStart" => value.clone_into(&mut unit.programs),

@@ -30,7 +30,7 @@ fn victim() {
         Fault::KillAfter
     };
     let faulty = Faulty::at(
-        Local::new(directory),
+        Arc::new(Local::new(directory)),
         Operations::Writes,
         at.parse().unwrap(),
         fault,
@@ -124,7 +124,8 @@ fn a_fault_at_every_operation_is_an_error_or_a_good_backup() {
                     Repository::init(Arc::new(Local::new(&place)), Compression::Gzip).unwrap();
                 take(&made, 1).unwrap()
             };
-            let faulty = Arc::new(Faulty::at(Local::new(&place), Operations::All, at, fault));
+            let local = Arc::new(Local::new(&place));
+            let faulty = Arc::new(Faulty::at(local, Operations::All, at, fault));
             let taking =
                 Repository::open(faulty.clone()).and_then(|repository| take(&repository, 2));
             let repository = repository(&place).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use obbackup::codec::Compression;
-use obbackup::error::{ErrorKind, Result};
+use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
 use obbackup::format::path;
 use obbackup::format::record::LeaseMode;
@@ -16,48 +16,83 @@ use obbackup::repository::lock::Lock;
 use obbackup::repository::prune::{PruneOptions, Pruned};
 use obbackup::storage::faulty::{Fault, Faulty, Operations};
 use obbackup::storage::memory::Memory;
-use obbackup::storage::{Object, Space, Storage};
+use obbackup::storage::{Object, Storage};
 
 use crate::support::backups::{Stored, Taking, contents, read_back, take};
 use crate::sweep::{sound, stored_bytes};
 
 const GRACE_HOURS: i64 = 24;
 
-/// A storage as an old listing shows it: others' leases are not there.
-struct Blind(Arc<dyn Storage>);
+/// A storage that does not show all that there is, or does not delete all that it should.
+struct Odd {
+    inner: Arc<dyn Storage>,
+    /// Whether a listing leaves this path out.
+    hides: fn(&str) -> bool,
+    /// Whether this path cannot be deleted.
+    keeps: fn(&str) -> bool,
+}
 
-impl Storage for Blind {
+impl Odd {
+    /// As an old listing shows it: others' leases are not there.
+    fn blind(inner: Arc<dyn Storage>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            hides: |path| path.starts_with(path::LOCKS),
+            keeps: |_| false,
+        })
+    }
+
+    fn shown(&self, mut objects: Vec<Object>) -> Vec<Object> {
+        objects.retain(|object| !(self.hides)(&object.path));
+        objects
+    }
+
+    /// Refuses to delete anything but leases, as an object lock does.
+    fn locked(inner: Arc<dyn Storage>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            hides: |_| false,
+            keeps: |path| !path.starts_with(path::LOCKS),
+        })
+    }
+}
+
+impl Storage for Odd {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.0.create(path, bytes)
+        self.inner.create(path, bytes)
     }
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.0.replace(path, bytes)
+        self.inner.replace(path, bytes)
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        self.0.read(path)
+        self.inner.read(path)
     }
     fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        self.0.read_range(path, range)
+        self.inner.read_range(path, range)
     }
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let mut objects = self.0.list(prefix)?;
-        objects.retain(|object| !object.path.starts_with(path::LOCKS));
-        Ok(objects)
+        Ok(self.shown(self.inner.list(prefix)?))
+    }
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        Ok(self.shown(self.inner.list_between(after, before)?))
     }
     fn delete(&self, path: &str) -> Result<()> {
-        self.0.delete(path)
+        if (self.keeps)(path) {
+            return Err(Error::new(ErrorKind::Denied, format!("`{path}` is locked")));
+        }
+        self.inner.delete(path)
     }
-    fn space(&self) -> Result<Option<Space>> {
-        self.0.space()
+    fn wrapped(&self) -> Option<&dyn Storage> {
+        Some(&*self.inner)
     }
-    fn location(&self) -> String {
-        self.0.location()
+    fn shows_every_lease(&self) -> bool {
+        false
     }
 }
 
 /// Prunes as if `hours` had passed.
 fn prune(storage: Arc<dyn Storage>, hours: i64, repack_above_percent: u8) -> Result<Pruned> {
-    let repository = Repository::open(Arc::new(Blind(storage)))?;
+    let repository = Repository::open(Odd::blind(storage))?;
     let lock = repository.lock(LeaseMode::Exclusive, "instance", "prune")?;
     let options = PruneOptions {
         grace: TimeDelta::hours(GRACE_HOURS),
@@ -69,7 +104,7 @@ fn prune(storage: Arc<dyn Storage>, hours: i64, repack_above_percent: u8) -> Res
 
 /// Takes a backup out of existence without giving back its room.
 fn forget(repository: &Repository, id: &BackupId) {
-    let blind = Repository::open(Arc::new(Blind(repository.storage().clone()))).unwrap();
+    let blind = Repository::open(Odd::blind(repository.storage().clone())).unwrap();
     let lock = blind
         .lock(LeaseMode::Exclusive, "instance", "forget")
         .unwrap();
@@ -81,6 +116,15 @@ fn made() -> (Arc<Memory>, Repository) {
     let memory = Arc::new(Memory::default());
     let repository = Repository::init(memory.clone(), Compression::Zstd).unwrap();
     (memory, repository)
+}
+
+/// With the backup number 1, and what is left of number 40, which is forgotten.
+fn made_with_waste() -> (Arc<Memory>, Repository, BackupId) {
+    let (memory, repository) = made();
+    let kept = take(&repository, 1).unwrap();
+    let gone = take(&repository, 40).unwrap();
+    forget(&repository, &gone);
+    (memory, repository, kept)
 }
 
 /// A writer whose lease the remover does not see.
@@ -122,10 +166,7 @@ fn what_nobody_needs_is_condemned_and_deleted_after_the_grace() {
 
 #[test]
 fn a_backup_that_begins_later_stores_again_what_is_condemned() {
-    let (memory, repository) = made();
-    take(&repository, 1).unwrap();
-    let gone = take(&repository, 40).unwrap();
-    forget(&repository, &gone);
+    let (memory, repository, _) = made_with_waste();
     prune(memory.clone(), 0, 100).unwrap();
     let lock = writer(&repository, "instance");
     // The same content gives the same packs, but for the salt: a pack of the old name would be deleted.
@@ -244,10 +285,7 @@ fn a_lost_index_makes_no_pack_unneeded() {
 
 #[test]
 fn a_clock_that_was_wrong_costs_time_and_no_data() {
-    let (memory, repository) = made();
-    take(&repository, 1).unwrap();
-    let gone = take(&repository, 40).unwrap();
-    forget(&repository, &gone);
+    let (memory, ..) = made_with_waste();
     // A year ahead, and then right again.
     prune(memory.clone(), 24 * 365, 100).unwrap();
     let right = prune(memory.clone(), 0, 100).unwrap();
@@ -263,51 +301,12 @@ fn a_clock_that_was_wrong_costs_time_and_no_data() {
     );
 }
 
-/// Refuses to delete packs, as an object lock does.
-struct Locked(Arc<dyn Storage>);
-
-impl Storage for Locked {
-    fn create(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.0.create(path, bytes)
-    }
-    fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.0.replace(path, bytes)
-    }
-    fn read(&self, path: &str) -> Result<Vec<u8>> {
-        self.0.read(path)
-    }
-    fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        self.0.read_range(path, range)
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        self.0.list(prefix)
-    }
-    fn delete(&self, path: &str) -> Result<()> {
-        if path.starts_with(path::LOCKS) {
-            return self.0.delete(path);
-        }
-        Err(obbackup::error::Error::new(
-            ErrorKind::Denied,
-            format!("`{path}` is locked"),
-        ))
-    }
-    fn space(&self) -> Result<Option<Space>> {
-        self.0.space()
-    }
-    fn location(&self) -> String {
-        self.0.location()
-    }
-}
-
 #[test]
 fn what_the_storage_refuses_to_delete_is_named_and_passed_over() {
-    let (memory, repository) = made();
-    let kept = take(&repository, 1).unwrap();
-    let gone = take(&repository, 40).unwrap();
-    forget(&repository, &gone);
+    let (memory, repository, kept) = made_with_waste();
     prune(memory.clone(), 0, 100).unwrap();
     for _ in 0..2 {
-        let refused = prune(Arc::new(Locked(memory.clone())), GRACE_HOURS + 1, 100).unwrap();
+        let refused = prune(Odd::locked(memory.clone()), GRACE_HOURS + 1, 100).unwrap();
         assert_eq!(refused.freed_packs, 0);
         assert!(
             refused.notes.iter().any(|note| note.contains("is locked")),

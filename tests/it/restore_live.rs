@@ -168,12 +168,8 @@ fn an_application_that_does_not_come_up_is_put_back() {
     let status = &world.json(&["status"])["restore"];
     assert_eq!(status["outcome"]["verdict"], "put_back");
     assert_eq!(status["put_back"]["at"], "probing");
-    assert!(
-        status["put_back"]["because"]
-            .as_str()
-            .unwrap()
-            .contains("404")
-    );
+    let because = status["put_back"]["because"].as_str().unwrap();
+    assert!(because.contains("404"), "{because}\n{}", server.log());
     let text = String::from_utf8(world.output(&["status"]).stdout).unwrap();
     assert!(
         text.contains("everything is as it was before") && text.contains("404"),

@@ -169,6 +169,8 @@ fn left_over(small: &Small) -> Option<String> {
         surroundings: &small.surroundings(),
         repository: Ok(small.repository()),
         tomcat: Ok(None),
+        systemd: None,
+        zone: chrono_tz::Tz::UTC,
     });
     let check = checks.into_iter().find(|check| check.name == "left over");
     check.and_then(|check| check.remedy)

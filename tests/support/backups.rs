@@ -14,6 +14,7 @@ use obbackup::format::manifest::{
 };
 use obbackup::format::record::{LeaseMode, Run};
 use obbackup::repository::Repository;
+use obbackup::repository::glance::Rooms;
 use obbackup::repository::lock::Lock;
 use obbackup::repository::references::{Thing, for_each_piece};
 use obbackup::repository::writer::Writer;
@@ -34,9 +35,35 @@ pub fn contents(seed: u64) -> Vec<(String, Vec<u8>)> {
 
 /// Takes a backup of [`contents`] as the command does: lease, chunks, manifest, record.
 pub fn take(repository: &Repository, seed: u64) -> Result<BackupId> {
-    let lock = repository.lock(LeaseMode::Write, "instance", "backup")?;
-    let taking = Taking::begin(repository, "instance", &contents(seed))?.finish()?;
+    let (lock, seen) = begin(repository, "instance")?;
+    let taking = Taking::begin(&seen, "instance", &contents(seed))?.finish()?;
     taking.commit(repository, &lock)
+}
+
+/// The lease, and the repository as the glance shows it that proved the lease.
+pub fn begin(repository: &Repository, instance: &str) -> Result<(Lock, Repository)> {
+    let before = repository.glance_to_write(Rooms::Small)?;
+    before.lock_and_glance(LeaseMode::Write, instance, "backup", Rooms::WithPacks)
+}
+
+/// A file of these chunks.
+pub fn file_of(name: &str, size: u64, chunks: Vec<ChunkId>) -> FileEntry {
+    FileEntry {
+        path: name.into(),
+        node: Node::File(Content {
+            size,
+            chunks,
+            ..Content::default()
+        }),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        user: None,
+        group: None,
+        mtime: Time(0, 0),
+        xattrs: std::collections::BTreeMap::default(),
+        seen: None,
+    }
 }
 
 /// A backup whose chunks are being stored.
@@ -57,37 +84,29 @@ impl Taking {
         instance: &str,
         files: &[(String, Vec<u8>)],
     ) -> Result<Self> {
-        let started_at = Utc::now();
         let writer = repository.writer()?;
-        let mut lines = Vec::new();
-        let mut bytes = 0;
+        let mut entries = Vec::new();
         for (name, content) in files {
             let mut out = ChunkWriter::new(&writer, writer.chunkers().data);
             out.write_all(content)
                 .map_err(|error| Error::io("writing", error))?;
             let (chunks, size) = out.finish()?;
-            bytes += size;
-            let entry = FileEntry {
-                path: name.as_str().into(),
-                node: Node::File(Content {
-                    size,
-                    chunks,
-                    ..Content::default()
-                }),
-                mode: 0o644,
-                uid: 0,
-                gid: 0,
-                user: None,
-                group: None,
-                mtime: Time(0, 0),
-                xattrs: std::collections::BTreeMap::default(),
-                seen: None,
-            };
-            catalog::write_entry(&mut lines, &entry)?;
+            entries.push(file_of(name, size, chunks));
         }
+        Self::of_entries(writer, instance, &entries)
+    }
+
+    /// Gives a writer the catalog alone: the chunks of its files are stored already.
+    pub fn of_entries(writer: Writer, instance: &str, entries: &[FileEntry]) -> Result<Self> {
+        let started_at = Utc::now();
         let mut out = ChunkWriter::new(&writer, writer.chunkers().metadata);
-        out.write_all(&lines)
-            .map_err(|error| Error::io("writing", error))?;
+        let mut bytes = 0;
+        for entry in entries {
+            if let Node::File(content) = &entry.node {
+                bytes += content.size;
+            }
+            catalog::write_entry(&mut out, entry)?;
+        }
         let (chunks, catalog_bytes) = out.finish()?;
         let manifest = Manifest {
             format: 1,
@@ -113,17 +132,17 @@ impl Taking {
             files: vec![FilesPart {
                 part: Part::Sources,
                 root: "/opt/openbravo".into(),
-                files: files.len() as u64,
+                files: entries.len() as u64,
                 bytes,
                 excluded: Vec::new(),
                 catalog: Catalog {
-                    entries: files.len() as u64,
+                    entries: entries.len() as u64,
                     bytes: catalog_bytes,
                     chunks,
                 },
             }],
             statistics: Statistics {
-                files: files.len() as u64,
+                files: entries.len() as u64,
                 files_bytes: bytes,
                 ..Statistics::default()
             },
@@ -150,19 +169,18 @@ impl Stored {
         self.manifest.finished_at = Utc::now();
         let manifest = &self.manifest;
         let id = repository.commit(manifest, lock)?;
+        let (run, instance) = (manifest.run.clone(), &manifest.instance);
         repository.record(&Run {
-            id: manifest.run.clone(),
-            command: "backup".to_owned(),
-            instance: manifest.instance.id.clone(),
             backup_type: Some(BackupType::Manual),
-            started_at: manifest.started_at,
-            finished_at: Utc::now(),
             backup: Some(id),
             backup_finished_at: Some(manifest.finished_at),
-            outcome: "ok".to_owned(),
-            message: None,
-            occasion: None,
-            host: None,
+            ..Run::ended(
+                run,
+                "backup",
+                &instance.id,
+                &instance.host,
+                manifest.started_at,
+            )
         })?;
         Ok(id)
     }

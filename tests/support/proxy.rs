@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::http::{broken, header, read_body, read_head, text};
+
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -66,17 +68,23 @@ pub struct Seen {
 impl Seen {
     /// The operation, as S3 charges for it.
     pub fn operation(&self) -> &'static str {
-        match self.method.as_str() {
-            "GET" if self.target.contains("list-type=2") => "LIST",
-            "GET" => "GET",
-            "PUT" => "PUT",
-            "HEAD" => "HEAD",
-            "DELETE" => "DELETE",
-            _ => "other",
-        }
+        operation_of(&self.method, &self.target)
     }
 }
 
+fn operation_of(method: &str, target: &str) -> &'static str {
+    match method {
+        "GET" if target.contains("list-type=2") => "LIST",
+        "GET" => "GET",
+        "PUT" => "PUT",
+        "HEAD" => "HEAD",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+/// An operation, and a word of the targets.
+type Denied = (&'static str, &'static str);
 type Plan = dyn Fn(u64) -> Option<Fault> + Send + Sync;
 
 struct Shared {
@@ -85,6 +93,7 @@ struct Shared {
     count: AtomicU64,
     hit: AtomicU64,
     latency: Mutex<Duration>,
+    denied: Mutex<Option<Denied>>,
     seen: Mutex<Vec<Seen>>,
     listings: Mutex<HashMap<String, Vec<u8>>>,
     stopped: AtomicBool,
@@ -113,6 +122,7 @@ impl Proxy {
             count: AtomicU64::new(0),
             hit: AtomicU64::new(0),
             latency: Mutex::default(),
+            denied: Mutex::default(),
             seen: Mutex::default(),
             listings: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -148,6 +158,12 @@ impl Proxy {
         *self.shared.latency.lock().unwrap() = latency;
     }
 
+    /// From now on every request of this operation whose target has this word in it is refused for want of a
+    /// permission; none, where it is `None`.
+    pub fn deny(&self, denied: Option<(&'static str, &'static str)>) {
+        *self.shared.denied.lock().unwrap() = denied;
+    }
+
     /// Requests since the plan was set.
     pub fn count(&self) -> u64 {
         self.shared.count.load(Ordering::SeqCst)
@@ -178,55 +194,6 @@ impl Drop for Proxy {
         self.shared.stopped.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
-}
-
-fn broken(why: &str) -> io::Error {
-    io::Error::other(why.to_owned())
-}
-
-/// A head up to its empty line; nothing at the end of the connection.
-fn read_head(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if from.read_until(b'\n', &mut head)? == 0 {
-            return Ok(Vec::new());
-        }
-    }
-    Ok(head)
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
-}
-
-fn text(head: &[u8]) -> String {
-    String::from_utf8_lossy(head).into_owned()
-}
-
-fn read_body(from: &mut impl BufRead, head: &str) -> io::Result<Vec<u8>> {
-    if header(head, "transfer-encoding").is_some_and(|it| it.contains("chunked")) {
-        let mut body = Vec::new();
-        loop {
-            let mut line = String::new();
-            from.read_line(&mut line)?;
-            body.extend_from_slice(line.as_bytes());
-            let size = usize::from_str_radix(line.trim().split(';').next().unwrap_or(""), 16)
-                .map_err(|_| broken("no chunk size"))?;
-            let mut chunk = vec![0; size + 2];
-            from.read_exact(&mut chunk)?;
-            body.extend_from_slice(&chunk);
-            if size == 0 {
-                return Ok(body);
-            }
-        }
-    }
-    let length = header(head, "content-length").map_or(Ok(0), str::parse::<usize>);
-    let mut body = vec![0; length.map_err(|_| broken("no length"))?];
-    from.read_exact(&mut body)?;
-    Ok(body)
 }
 
 /// Something that an S3 server could say.
@@ -348,6 +315,7 @@ impl Shared {
             head,
         };
         let bytes = request.body.len() as u64;
+        let fault = self.denial(&method, &target).or(fault);
         if let Some(Fault::Refused(status, code)) = fault {
             self.note(method, target, bytes, 0);
             to.write_all(&answer(status, code))?;
@@ -378,6 +346,12 @@ impl Shared {
         let latency = *self.latency.lock().unwrap();
         std::thread::sleep(latency);
         Self::reply(fault, answered, to)
+    }
+
+    fn denial(&self, method: &str, target: &str) -> Option<Fault> {
+        let (operation, word) = (*self.denied.lock().unwrap())?;
+        let denied = operation_of(method, target) == operation && target.contains(word);
+        denied.then_some(Fault::Refused(403, "AccessDenied"))
     }
 
     fn note(&self, method: String, target: String, bytes: u64, answered_bytes: u64) {

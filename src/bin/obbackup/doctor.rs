@@ -8,12 +8,13 @@ use obbackup::error::{ErrorKind, Result};
 use obbackup::instance::Instance;
 use obbackup::page::{self, Snippet};
 use obbackup::tomcat::Tomcat;
+use obbackup::tomcat::systemd::Systemd;
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::arguments::Doctor;
 use crate::output::{Output, safe};
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 #[derive(Serialize)]
 struct Snippets {
@@ -32,6 +33,8 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<Outcome> {
         surroundings: &session.surroundings()?,
         repository: session.repository_itself(),
         tomcat: session.tomcat(&instance),
+        systemd: Systemd::running(),
+        zone: zone(),
     }));
     session
         .output

@@ -11,15 +11,20 @@ use clap::{Args, ValueEnum};
 use rustix::process::{Pid, Signal, kill_process};
 
 use obbackup::command::backup::{self, BackupOptions, BackupTaken};
-use obbackup::command::guard::{End, judge, observe, put_back};
+use obbackup::command::guard::{End, Observed, Verdict, Web, judge, judge_web, observe, put_back};
 use obbackup::error::{Error, ErrorKind, IoContext, Result};
 use obbackup::format::manifest::{BackupType, Status};
 use obbackup::instance::Instance;
+use obbackup::job::About;
 use obbackup::repository::Repository;
+use obbackup::repository::backups::Backup;
+use obbackup::tomcat::{Application as _, Tomcat};
 
 use crate::Outcome;
 use crate::interrupt::{Listening, Signals};
+use crate::job::{self, Request};
 use crate::output::safe;
+use crate::restore::check_tomcat;
 use crate::session::Session;
 
 /// How often is looked whether the command ended or a signal came.
@@ -27,10 +32,11 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Take a backup, run a command, and put everything back if the command breaks the instance
 ///
-/// The command is judged by its exit code, by the status that a build leaves in the database, and by modules
-/// that it leaves half-installed. Database, sources and web application are put back; attachments and
+/// The command is judged by its exit code, by the status that a build leaves in the database, by modules that it
+/// leaves half-installed, and by whether the web application answers, if Tomcat ran before or runs afterwards; one
+/// that ran before is started again. Database, sources and web application are put back; attachments and
 /// configuration stay. Its output and signals pass through; Ctrl-C ends the command, and then it is judged.
-/// Ends with the command's exit code if all is well, with 16 if everything was put back.
+/// Ends with the command's exit code if all is well, with 16 if everything was put back, with 17 if that failed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -55,8 +61,7 @@ pub enum Restore {
 
 pub fn run(session: &Session, arguments: &Guard) -> Result<Outcome> {
     let instance = session.instance()?;
-    let surroundings = session.surroundings()?;
-    let before = observe(&instance, &surroundings)?;
+    let guarded = Guarded::before(session, &instance, arguments.restore)?;
     let taken = take(session, &instance, &arguments.command)?;
     let repository = session.repository()?;
     let backup = repository.resolve(&taken.summary.id.to_hex(), None)?;
@@ -66,7 +71,15 @@ pub fn run(session: &Session, arguments: &Guard) -> Result<Outcome> {
         (Some(code), _) => End::Exited(code),
         (None, signal) => End::Killed(signal.unwrap_or_default()),
     };
-    let verdict = judge(end, &before, observe(&instance, &surroundings));
+    let by_hand = format!(
+        "obbackup restore {} --only database,sources,deploy",
+        backup.id.short()
+    );
+    let verdict = guarded.judge(end).map_err(|error| {
+        error.hint(format!(
+            "Nothing was put back, and whether it should be is not known; to do it: {by_hand}"
+        ))
+    })?;
     for warning in &verdict.warnings {
         session.warn(&safe(warning));
     }
@@ -77,33 +90,106 @@ pub fn run(session: &Session, arguments: &Guard) -> Result<Outcome> {
         session.warn(&safe(problem));
     }
     if !wants_restore(session, arguments.restore, &instance)? {
-        session.warn(&format!(
-            "nothing was put back; to do it: obbackup restore {} --in-place --only database,sources,deploy",
-            backup.id.short()
-        ));
+        session.warn(&format!("nothing was put back; to do it: {by_hand}"));
         return Ok(Outcome::Code(match end {
             End::Exited(0) => ErrorKind::Failure.exit_code(),
             End::Exited(code) => u8::try_from(code).unwrap_or(ErrorKind::Failure.exit_code()),
             End::Killed(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
         }));
     }
-    let listening = Listening::begin()?;
-    let restored = session.work_until(listening.flag(), |progress| {
-        put_back(&instance, &repository, &backup, &surroundings, progress)
-    });
-    drop(listening);
-    for warning in restored?.warnings {
-        session.warn(&safe(&warning));
+    guarded.put_back(&repository, &backup, &verdict)
+}
+
+/// The instance under guard, and how it was before.
+struct Guarded<'a> {
+    session: &'a Session,
+    instance: &'a Instance,
+    before: Observed,
+    web: Web,
+    /// As it was found before: what a build leaves of the deployed application may not lead to it any more.
+    tomcat: Option<Tomcat>,
+}
+
+impl<'a> Guarded<'a> {
+    fn before(session: &'a Session, instance: &'a Instance, restore: Restore) -> Result<Self> {
+        let before = observe(instance, &session.surroundings()?)?;
+        let tomcat = session.tomcat(instance)?;
+        let web = Web::of(tomcat.as_ref())?;
+        // What could not be put back is better not begun.
+        if web != Web::Down && restore != Restore::Never {
+            check_tomcat(tomcat.as_ref())?;
+        }
+        if let Web::Silent(why) = &web {
+            session.warn(&safe(&format!(
+                "the web application does not answer now, so that the command will not be judged by it: {why}"
+            )));
+        }
+        Ok(Self {
+            session,
+            instance,
+            before,
+            web,
+            tomcat,
+        })
     }
-    Err(Error::new(
-        ErrorKind::RolledBack,
-        format!(
+
+    fn judge(&self, end: End) -> Result<Verdict> {
+        let after = observe(self.instance, &self.session.surroundings()?);
+        let mut verdict = judge(end, &self.before, after);
+        if let Some(tomcat) = &self.tomcat {
+            let listening = Listening::begin()?;
+            self.session.work_until(listening.flag(), |progress| {
+                judge_web(&self.web, tomcat, &mut verdict, progress)
+            })?;
+        }
+        Ok(verdict)
+    }
+
+    /// As a restore in place, so that others see how it goes. One that did not run and does not run now stays down.
+    fn put_back(
+        &self,
+        repository: &Repository,
+        backup: &Backup,
+        verdict: &Verdict,
+    ) -> Result<Outcome> {
+        let runs = |tomcat: &&Tomcat| self.web != Web::Down || tomcat.is_running().unwrap_or(true);
+        let tomcat = self.tomcat.as_ref().filter(runs);
+        let request = Request {
+            instance: self.instance,
+            about: About::restore(self.instance, backup),
+            tomcat,
+            id: None,
+        };
+        let surroundings = self.session.surroundings()?;
+        let restored = job::run(self.session, &request, |control, progress| {
+            put_back(
+                self.instance,
+                repository,
+                backup,
+                &surroundings,
+                control,
+                progress,
+            )
+        })?;
+        for warning in restored.warnings {
+            self.session.warn(&safe(&warning));
+        }
+        let what = format!(
             "{}; database, sources and web application are as they were at backup {}",
             verdict.problems.join("; "),
             backup.id.short()
-        ),
-    )
-    .hint("Restart Tomcat. The broken state is kept beside, for whoever looks for the cause."))
+        );
+        let kept = "The broken state is kept beside, for whoever looks for the cause.";
+        Err(match tomcat {
+            Some(_) => Error::new(
+                ErrorKind::RolledBack,
+                format!("{what}, and the application answers"),
+            )
+            .hint(kept),
+            None => Error::new(ErrorKind::RolledBack, what)
+                .hint(format!("Start Tomcat where it is to run. {kept}")),
+        })
+    }
 }
 
 /// The backup before. One that is not good is no ground to break anything on.
@@ -183,10 +269,11 @@ fn wants_restore(session: &Session, restore: Restore, instance: &Instance) -> Re
         Restore::Never => Ok(false),
         Restore::Ask => {
             let question = format!(
-                "Put database, sources and web application of {} back to what they were before? Stop Tomcat first. \
+                "Put database, sources and web application of {} back to what they were before? \
                  Type yes: ",
                 safe(&instance.name)
             );
+            let _listening = Listening::at_question()?;
             match session.confirm(&question, "yes") {
                 Ok(()) => Ok(true),
                 // Nobody is there to ask, or the answer was another.

@@ -64,7 +64,7 @@ pub fn run<T>(
     let own_port = OwnPort::new(&context_path, &job, http_port.unwrap_or(DEFAULT_PORT))?;
     let done = session.work(|progress| {
         let watched = job.watch(progress);
-        for warning in note {
+        if let Some(warning) = note {
             watched.warn(&warning);
         }
         if let Some(listening) = listening {

@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use obbackup::command::runs::{self, Books};
 use obbackup::error::{Error, ErrorKind, Result};
+use obbackup::format::manifest::Statistics;
 use obbackup::instance::history::RunReport;
 use obbackup::log::{Level, Line};
 
 use crate::Outcome;
-use crate::output::{Output, duration, local_minute, local_time, safe, size};
+use crate::output::{Output, counted, duration, local_minute, local_time, safe, size};
 use crate::session::{Session, zone};
 
 /// No run has more lines.
@@ -68,9 +68,8 @@ pub fn run(session: &Session, arguments: &Log) -> Result<Outcome> {
             .as_ref()
             .ok()
             .map(|repository| (repository, &instance));
-        let since = DateTime::<Utc>::UNIX_EPOCH;
         let runs = Runs {
-            runs: runs::recent(books.state(), both, since, arguments.lines)?,
+            runs: runs::recent(books.state(), both, arguments.lines)?,
         };
         session
             .output
@@ -152,7 +151,7 @@ fn text(output: &Output, document: &Document) -> String {
 fn report_text(report: &RunReport) -> String {
     let mut fields = vec![
         ("Run", report.id.clone()),
-        ("Outcome", report.outcome.clone()),
+        ("Outcome", outcome(report)),
         ("Began", local_time(report.started_at)),
         ("Took", duration(seconds(report))),
         ("Repository", safe(&report.repository)),
@@ -169,6 +168,9 @@ fn report_text(report: &RunReport) -> String {
         fields.push(("Backup", backup.to_hex()));
     }
     if let Some(cost) = &report.statistics {
+        let files = counted(cost.files, "file");
+        fields.push(("Database", size(cost.database_bytes)));
+        fields.push(("Files", format!("{} in {files}", size(cost.files_bytes))));
         let stored = size(cost.stored_bytes);
         fields.push((
             "New",
@@ -187,7 +189,8 @@ fn seconds(report: &RunReport) -> f64 {
     seconds
 }
 
-fn runs_text(output: &Output, runs: &[RunReport]) -> String {
+/// A table of runs, with the ids by which their logs are shown.
+pub fn runs_text(output: &Output, runs: &[RunReport]) -> String {
     let rows = runs.iter().map(|report| {
         let color = if report.is_good() {
             Color::Green
@@ -205,14 +208,27 @@ fn runs_text(output: &Output, runs: &[RunReport]) -> String {
             Cell::new(why),
             Cell::new(local_minute(report.started_at)),
             Cell::new(duration(seconds(report))),
-            output.colored(&report.outcome, color),
+            output.colored(&outcome(report), color),
+            Cell::new(cost.map_or_else(String::new, |cost| size(taken(cost)))),
             Cell::new(cost.map_or_else(String::new, |cost| size(cost.new_bytes))),
             Cell::new(cost.map_or_else(String::new, |cost| size(cost.stored_bytes))),
             Cell::new(report.message.as_deref().map(safe).unwrap_or_default()),
         ]
     });
     let header = [
-        "RUN", "COMMAND", "WHY", "BEGAN", "TOOK", "OUTCOME", "NEW", "STORED", "PROBLEM",
+        "RUN", "COMMAND", "WHY", "BEGAN", "TOOK", "OUTCOME", "SIZE", "NEW", "STORED", "PROBLEM",
     ];
-    output.table(&header, &[4, 6, 7], rows.collect())
+    output.table(&header, &[4, 6, 7, 8], rows.collect())
+}
+
+/// What the backup holds.
+fn taken(cost: &Statistics) -> u64 {
+    cost.database_bytes + cost.files_bytes
+}
+
+fn outcome(report: &RunReport) -> String {
+    match report.retry_at {
+        Some(at) => format!("{}, again at {}", report.outcome, local_minute(at)),
+        None => report.outcome.clone(),
+    }
 }

@@ -1,6 +1,7 @@
 //! `schedule`: when backups are taken by themselves, and the runner that takes them.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU16;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -14,6 +15,7 @@ use obbackup::command::service::{self, Program, Service};
 use obbackup::config::schedule::ScheduleSection;
 use obbackup::error::{Error, Result};
 use obbackup::format::manifest::Part;
+use obbackup::tomcat::systemd::Systemd;
 
 use crate::Outcome;
 use crate::arguments::words;
@@ -97,6 +99,14 @@ pub struct Set {
     #[arg(long, value_name = "MINUTES")]
     pub wait: Option<u16>,
 
+    /// Try a run that failed so many times again, until its next moment [default: 3]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u16>,
+
+    /// Wait so many minutes before the first of these, and each time twice as long [default: 10]
+    #[arg(long, value_name = "MINUTES")]
+    pub retry_after: Option<NonZeroU16>,
+
     /// Let it run
     #[arg(long, conflicts_with = "disable")]
     pub enable: bool,
@@ -120,7 +130,8 @@ pub struct Remove {
 ///
 /// Takes each backup at its time, one at a time; a run that was missed is caught up once. Where another
 /// process runs the schedules already, such as the web application, it waits for that to end and takes
-/// over. SIGTERM and Ctrl-C end it cleanly. Changes of the configuration are seen by themselves.
+/// over. SIGTERM and Ctrl-C end it within five seconds: a backup is broken off, and taken when the schedules
+/// are run again. Changes of the configuration are seen by themselves.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -202,11 +213,12 @@ fn listing_text(output: &Output, listing: &Listing) -> String {
     });
     let header = ["NAME", "CRON", "TIME ZONE", "REPOSITORY", "LAST", "NEXT"];
     let mut text = output.table(&header, &[], rows.collect());
-    text.push_str(if listing.running {
-        "\nA process of this machine runs them.\n"
-    } else {
-        "\nNothing runs them here now: see `obbackup schedule install`.\n"
-    });
+    match &listing.runner {
+        Some(runner) => {
+            let _ = writeln!(text, "\nRun by {runner}.");
+        }
+        None => text.push_str("\nNo process runs them here now: see `obbackup doctor`.\n"),
+    }
     text
 }
 
@@ -271,9 +283,9 @@ fn set(session: &Session, arguments: Set) -> Result<Outcome> {
     };
     session.output.show(&upcoming, |output| {
         let mut text = upcoming_text(output, &upcoming);
-        if !nights::is_running(&instance).unwrap_or(false) {
+        if let Ok(None) = nights::runner(&instance) {
             text.push_str(
-                "\nNothing runs the schedules here now: see `obbackup schedule install`.\n",
+                "\nNo process runs the schedules here now: see `obbackup schedule install`.\n",
             );
         }
         text
@@ -293,6 +305,8 @@ fn changed(mut section: ScheduleSection, arguments: Set) -> ScheduleSection {
     section.label = arguments.label.or(section.label);
     section.random_delay_minutes = arguments.random_delay.or(section.random_delay_minutes);
     section.wait_minutes = arguments.wait.or(section.wait_minutes);
+    section.retries = arguments.retries.or(section.retries);
+    section.retry_minutes = arguments.retry_after.or(section.retry_minutes);
     section.enabled = match (arguments.enable, arguments.disable) {
         (true, _) => None,
         (_, true) => Some(false),
@@ -324,6 +338,7 @@ fn remove(session: &Session, arguments: &Remove) -> Result<Outcome> {
 fn runner(session: &Session, arguments: &Run) -> Result<Outcome> {
     let place = session.place()?;
     let stop = interrupt::cancel_flag()?;
+    interrupt::end_in_time(stop.clone())?;
     let terminal = session.terminal(stop.clone());
     if arguments.once {
         nights::run_once(&place, &stop, &terminal)?;
@@ -351,12 +366,17 @@ fn install(session: &Session, arguments: &Install) -> Result<Outcome> {
             })
             .collect(),
     };
-    let systemd = arguments.systemd || service::has_systemd();
-    let service = service::plan(&instance, &session.configuration()?, &program, systemd)?;
-    if let (Service::Systemd(unit), false) = (&service, arguments.dry_run) {
-        // The service may write there, but not make it.
-        instance.state()?;
-        service::install(unit)?;
+    let systemd = Systemd::running();
+    let by_systemd = arguments.systemd || systemd.is_some();
+    let configuration = session.configuration()?;
+    if configuration.schedule.is_empty() {
+        session.warn(
+            "there is no schedule yet; add one: obbackup schedule set nightly --cron '0 3 * * *'",
+        );
+    }
+    let service = service::plan(&instance, &configuration, &program, by_systemd)?;
+    if let (Service::Systemd(unit), Some(systemd), false) = (&service, systemd, arguments.dry_run) {
+        service::install(&instance, unit, &systemd)?;
     }
     session
         .output

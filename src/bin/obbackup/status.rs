@@ -1,4 +1,4 @@
-//! `status`: the restore that runs, or the last one; `--follow` until it ends.
+//! `status`: the restore that runs, or the last one, and the last runs; `--follow` the restore until it ends.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -8,19 +8,21 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use obbackup::command::status::{StatusReport, status};
+use obbackup::command::status::{StatusReport, restore, status};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::job::{Outcome as Ended, Status as Restore, Verb, Verdict};
 
 use crate::Outcome;
+use crate::log::runs_text;
 use crate::output::{Output, duration, local_time, safe, size};
 use crate::session::Session;
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Show the restore that is running, or the last one
+/// Show the restore that is running, or the last one, and the last runs
 ///
-/// With --follow, until it ends; the exit code is then the restore's own: 0 when it is restored, 16 when
+/// Of each run when it began, how long it took, how it ended, and what the backup holds, added and stored; `obbackup
+/// log RUN` shows its log. With --follow only the restore, until it ends; the exit code is then the restore's own: 0 when it is restored, 16 when
 /// everything was put back, 17 when somebody has to act.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -36,11 +38,14 @@ pub struct Status {
 
 pub fn run(session: &Session, arguments: &Status) -> Result<Outcome> {
     let instance = session.instance()?;
-    let mut report = status(&instance)?;
     if !arguments.follow {
-        session.output.show(&report, |_| text(&report))?;
+        let report = status(&instance)?;
+        session
+            .output
+            .show(&report, |output| text(&report) + &runs(output, &report))?;
         return Ok(Outcome::Good);
     }
+    let mut report = restore(&instance)?;
     let line =
         (!session.global.json && std::io::stderr().is_terminal()).then(ProgressBar::new_spinner);
     let mut last = None;
@@ -65,7 +70,7 @@ pub fn run(session: &Session, arguments: &Status) -> Result<Outcome> {
             }
         }
         thread::sleep(INTERVAL);
-        report = status(&instance)?;
+        report = restore(&instance)?;
     }
     if let Some(line) = line {
         line.finish_and_clear();
@@ -79,6 +84,20 @@ pub fn run(session: &Session, arguments: &Status) -> Result<Outcome> {
         None => Outcome::Good,
         Some(kind) => Outcome::But(kind),
     })
+}
+
+fn runs(output: &Output, report: &StatusReport) -> String {
+    let Some(runs) = &report.runs else {
+        return String::new();
+    };
+    let Some(first) = runs.first() else {
+        return "\nNothing has been run here yet.\n".to_owned();
+    };
+    format!(
+        "\n{}\nThe log of a run: obbackup log {}\n",
+        runs_text(output, runs),
+        first.id.get(..8).unwrap_or(&first.id)
+    )
 }
 
 /// One line: `42 %  Preparing the restored state: database, 1.2 GiB of 3.0 GiB, about 2 min left`.

@@ -30,6 +30,7 @@ Examples:
   obbackup undo
   obbackup undo --yes --no-safety-backup
   obbackup undo --yes --detach")]
+#[allow(clippy::struct_excessive_bools)] // Flags are what they are.
 pub struct Undo {
     /// Do not take a backup of the present state before it is replaced
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! What the backups themselves tell: whether they can be listed, and how old the last good one is.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::{Check, Examined};
 use crate::command::forget::drills;
@@ -10,6 +10,8 @@ use crate::repository::backups::Backup;
 
 /// A last good backup that is older than this many days deserves a warning.
 const OLD_BACKUP_DAYS: i64 = 2;
+/// And so does a last drill.
+const OLD_DRILL_DAYS: i64 = 90;
 
 /// Manifests that cannot be read, and the last good backup.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
@@ -50,24 +52,42 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
     checks
 }
 
-/// Whether a restore was ever tried.
+/// Whether a restore was ever tried, and when. One that never was is a warning from some time on: nobody knows then
+/// whether these backups bring the instance back.
 fn drill(examined: &Examined<'_>, repository: &Repository, backups: &[Backup]) -> Option<Check> {
     const NAME: &str = "last drill";
+    const TRY_IT: &str = "Try a restore: `obbackup verify latest --drill`.";
     let drills = match drills(repository) {
         Ok(drills) => drills,
         Err(error) => return Some(Check::failed(NAME, &error)),
     };
-    let own = backups
-        .iter()
-        .filter(|backup| backup.manifest.instance.id == examined.instance.id);
-    let (at, passed) = own
+    let own = || {
+        backups
+            .iter()
+            .filter(|backup| backup.manifest.instance.id == examined.instance.id)
+    };
+    let now = Utc::now();
+    let is_old = |at: DateTime<Utc>| (now - at).num_days() >= OLD_DRILL_DAYS;
+    let last = own()
         .filter_map(|backup| drills.get(&backup.id))
-        .max_by_key(|(at, _)| *at)?;
-    let found = crate::format::age(Utc::now(), *at);
-    Some(if *passed {
-        Check::ok(NAME, format!("passed {found}"))
-    } else {
+        .max_by_key(|(at, _)| *at);
+    let Some((at, passed)) = last else {
+        let oldest = own().map(|backup| backup.manifest.finished_at).min()?;
+        let never = "no restore has been tried yet";
+        let check = if is_old(oldest) {
+            Check::warning(NAME, never)
+        } else {
+            Check::ok(NAME, never)
+        };
+        return Some(check.remedy(TRY_IT));
+    };
+    let found = crate::format::age(now, *at);
+    Some(if !*passed {
         Check::failure(NAME, format!("failed {found}"))
             .remedy("Look at what it found: `obbackup verify --read-data`.")
+    } else if is_old(*at) {
+        Check::warning(NAME, format!("passed {found}")).remedy(TRY_IT)
+    } else {
+        Check::ok(NAME, format!("passed {found}"))
     })
 }

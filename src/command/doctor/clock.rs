@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Check, Examined};
-use crate::storage::Storage as _;
 
 /// Clocks of two machines may differ by so much before it matters: leases last for twice as long.
 const TOLERATED: TimeDelta = TimeDelta::minutes(5);

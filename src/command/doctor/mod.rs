@@ -9,10 +9,12 @@ mod configuration;
 mod database;
 mod instance;
 mod repository;
+mod schedule;
 mod space;
 mod states;
 mod tomcat;
 
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::surroundings::Surroundings;
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::repository::Repository;
 use crate::tomcat::Tomcat;
+use crate::tomcat::systemd::Systemd;
 
 /// What is looked at.
 pub struct Examined<'a> {
@@ -34,6 +37,10 @@ pub struct Examined<'a> {
     pub repository: Result<Repository>,
     /// The application's server, as far as anything tells of one.
     pub tomcat: Result<Option<Tomcat>>,
+    /// systemd, where it runs this machine.
+    pub systemd: Option<Systemd>,
+    /// The zone of schedules that name none.
+    pub zone: Tz,
 }
 
 /// Every subject, in the order in which a backup needs it. One whose ground is missing (no repository, no
@@ -47,6 +54,7 @@ const SUBJECTS: &[fn(&Examined<'_>) -> Vec<Check>] = &[
     repository::checks,
     space::checks,
     clock::checks,
+    schedule::checks,
     backups::checks,
 ];
 

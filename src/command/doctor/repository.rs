@@ -8,7 +8,6 @@ use super::{Check, Examined};
 use crate::error::{IoContext, Result};
 use crate::instance::check_nesting;
 use crate::repository::Repository;
-use crate::storage::Storage as _;
 
 /// The repository itself, then what concerns it as a whole.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {

@@ -1,6 +1,7 @@
-//! Which states before restores are kept, and until when; and what is left of restores that were put back.
+//! Which states before restores are kept, and until when; and what is left of restores that failed.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use super::{Check, Examined};
 use crate::command::restore::states::{kept_states, removal};
@@ -17,10 +18,13 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
     for state in &states {
         if !state.is_replaced {
             let found = format!(
-                "the new state of {}, which was put back, could not be removed",
+                "{} failed, and what it had made could not be removed",
                 state.run
             );
-            let by_hand = removal(state.database.as_deref(), &state.directories);
+            let by_hand = removal(
+                state.database.as_deref(),
+                state.directories.iter().map(PathBuf::as_path),
+            );
             let remedy = format!("The next backup removes it; by hand: {by_hand}");
             checks.push(Check::warning("left over", found).remedy(remedy));
             continue;

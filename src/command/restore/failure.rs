@@ -1,6 +1,7 @@
 //! What is said of a restore that failed: how everything is, and what to type where somebody has to.
 
 use super::journal::Journal;
+use super::staging::Stage;
 use super::states;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -49,12 +50,12 @@ impl PutBack {
 pub(super) fn left_over(error: &Error, why: &Error, journal: &Journal, later: &str) -> Error {
     let by_hand = journal.header().map(|header| {
         let database = header.database.as_ref().map(|names| names.new.as_str());
-        let staged = header.files.iter().map(|stage| &stage.areas.staged);
-        states::removal(database, staged)
+        let areas = header.files.iter().map(Stage::area);
+        states::removal(database, areas)
     });
     Error::new(
         error.kind(),
-        format!("{error}; and the new state, which nobody needs, could not be removed: {why}"),
+        format!("{error}; and what had been made, which nobody needs, could not be removed: {why}"),
     )
     .hint(format!(
         "{}{later}; by hand: {}",

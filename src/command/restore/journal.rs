@@ -147,6 +147,9 @@ pub enum Record {
         /// For people.
         because: String,
     },
+    /// All of the state before is in its place again. From here on things of the new one may go, whose places tell
+    /// no more what was done.
+    Reversed,
     /// Nothing is left to do.
     Finished {
         /// What came of it.

@@ -214,7 +214,9 @@ fn go_on(steps: &mut Steps<'_>) -> std::result::Result<(), Way> {
             .and_then(|()| steps.end(Outcome::Cleared))
             .map_err(Way::Stays);
     }
-    if let Some(because) = steps.journal.reversing() {
+    let reversing = steps.journal.reversing();
+    if reversing.is_some() || steps.journal.has(&Record::Reversed) {
+        let because = reversing.unwrap_or("a step of the exchange failed");
         return Err(Way::Back(Error::new(ErrorKind::RolledBack, because)));
     }
     let committed = steps.journal.has(&Record::Committed);

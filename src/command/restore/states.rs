@@ -197,13 +197,13 @@ impl Expiry<'_> {
 }
 
 fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
-    if journal.has(&Record::Expiring) || journal.has(&Record::Deleting) {
+    if journal.has(&Record::Expiring) {
         return Ok(None);
     }
     let header = journal.header()?;
     let (is_replaced, at) = match journal.outcome() {
-        Some((Outcome::Done, at)) => (true, at),
-        Some((Outcome::PutBack { kept: true, .. }, at)) => (false, at),
+        Some((Outcome::Done, at)) if !journal.has(&Record::Deleting) => (true, at),
+        Some((Outcome::PutBack { kept: true, .. } | Outcome::Lost { .. }, at)) => (false, at),
         _ => return Ok(None),
     };
     let had_database = journal.records().iter().any(|record| {
@@ -234,7 +234,7 @@ fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
                 if is_replaced {
                     stage.areas.old.clone()
                 } else {
-                    stage.areas.staged.clone()
+                    stage.area().to_owned()
                 }
             })
             .collect(),
@@ -245,7 +245,7 @@ fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
 /// What to type to remove a new state that is of no use. The database may be gone already.
 pub fn removal<'a>(
     database: Option<&str>,
-    directories: impl IntoIterator<Item = &'a PathBuf>,
+    directories: impl IntoIterator<Item = &'a Path>,
 ) -> String {
     let database = database.map(|name| format!("DROP DATABASE IF EXISTS {};", quote::name(name)));
     let directories = directories

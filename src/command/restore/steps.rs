@@ -255,9 +255,39 @@ impl<'a> Steps<'a> {
             self.record(Record::Reversing { because }).ok();
         }
         let before = self.before()?;
+        let noted = if self.journal.has(&Record::Reversed) {
+            Ok(())
+        } else {
+            self.reverse(before)?;
+            self.record(Record::Reversed)
+        };
+        let application = if before.application_ran {
+            self.start().and_then(|()| self.probe())
+        } else {
+            Ok(())
+        };
+        noted?;
+        // Of an undo that is an old state, which stays; else it is the backup's, which nobody needs.
+        let cleared = if matches!(self.journal.header()?.purpose, Purpose::Undo { .. }) {
+            self.open(before.new_database)?;
+            Ok(())
+        } else {
+            self.clear()
+        };
+        self.end(Outcome::PutBack {
+            because: self.journal.reversing().unwrap_or(because).to_owned(),
+            kept: cleared.is_err(),
+        })?;
+        Ok(PutBack {
+            application,
+            cleared,
+        })
+    }
+
+    /// The exchange in the opposite order.
+    fn reverse(&mut self, before: Before) -> Result<()> {
         let names = self.journal.header()?.database.clone();
-        // Where everything is back already, only tidying was broken off, and people may be at work again.
-        if self.has_begun()? {
+        if self.journal.has(&Record::Starting) || self.has_begun()? {
             self.stop()?;
         }
         self.progress.stage("putting back", None);
@@ -281,26 +311,7 @@ impl<'a> Steps<'a> {
         if before.live_is_open {
             self.open(before.live_database)?;
         }
-        let application = if before.application_ran {
-            self.start().and_then(|()| self.probe())
-        } else {
-            Ok(())
-        };
-        // Of an undo that is an old state, which stays; else it is the backup's, which nobody needs.
-        let cleared = if matches!(self.journal.header()?.purpose, Purpose::Undo { .. }) {
-            self.open(before.new_database)?;
-            Ok(())
-        } else {
-            self.clear()
-        };
-        self.end(Outcome::PutBack {
-            because: self.journal.reversing().unwrap_or(because).to_owned(),
-            kept: cleared.is_err(),
-        })?;
-        Ok(PutBack {
-            application,
-            cleared,
-        })
+        Ok(())
     }
 
     /// Takes away what was staged, as much as can be; nothing live has been touched, or all of it is back.

@@ -113,12 +113,10 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
     } else {
         "the restore failed after the old state had been deleted"
     };
-    let cleared = steps.clear();
-    // Nothing can be put back from here, so nothing is left for the next run to do.
+    // Nothing can be put back from here, so nothing is left for the next run to do. Said before anything of the new
+    // state goes: the places of entries tell no more then how far the exchange was.
     let because = error.message();
-    if steps.end(Outcome::Lost { because }).is_ok() {
-        states::forget_cleared(steps.journal.directory());
-    }
+    let ended = steps.end(Outcome::Lost { because });
     let lost = error
         .duplicate()
         .context(match &way_back {
@@ -131,8 +129,14 @@ pub(super) fn lost(mut steps: Steps<'_>, error: &Error) -> Error {
             hint_before(error),
             way_back.as_deref().unwrap_or("ID")
         ));
-    match cleared {
-        Ok(()) => lost,
-        Err(why) => left_over(&lost, &why, &steps.journal, "Nothing removes it by itself"),
+    if ended.is_err() {
+        return lost;
+    }
+    match steps.clear() {
+        Ok(()) => {
+            states::forget(steps.journal.directory()).ok();
+            lost
+        }
+        Err(why) => left_over(&lost, &why, &steps.journal, "The next backup removes it"),
     }
 }

@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use runtime::shutdown;
 
-use super::{Object, STALL_SECONDS, Space, Storage, check_path, range_error};
+use super::{Object, STALL_SECONDS, Storage, check_path, range_error};
 use crate::config::{ObjectLock, RepositorySection, ServerSideEncryption};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::Digest256;
@@ -91,7 +91,7 @@ impl S3 {
                 [(); 2].map(|()| Arc::new(Pace::new(bandwidth.get())))
             }),
             stall: Duration::from_secs(u64::from(stall)),
-            conditional: AtomicBool::new(true),
+            conditional: AtomicBool::new(section.conditional_writes.unwrap_or(true)),
         })))
     }
 
@@ -150,16 +150,16 @@ impl Bucket {
 
     async fn put(&self, path: &str, bytes: Bytes, once: bool) -> Result<()> {
         let _permit = self.permit().await;
-        let conditional = once && self.conditional.load(Ordering::Relaxed);
-        match self.put_once(path, bytes.clone(), conditional).await {
-            // A server that does not know the condition: ask first, which is as good where names are unique.
-            Err(error) if conditional && error.kind() == ErrorKind::Incompatible => {
-                self.conditional.store(false, Ordering::Relaxed);
+        if once && self.conditional.load(Ordering::Relaxed) {
+            match self.put_once(path, bytes.clone(), true).await {
+                // A server that does not know the condition: ask first, which is as good where names are unique.
+                Err(error) if error.kind() == ErrorKind::Incompatible => {
+                    self.conditional.store(false, Ordering::Relaxed);
+                }
+                result => return result,
             }
-            result if once && !conditional && result.is_ok() => return result,
-            result => return result,
         }
-        if self.head(path).await?.is_some() {
+        if once && self.head(path).await?.is_some() {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!("`{path}` is there already"),
@@ -392,8 +392,16 @@ impl Bucket {
         Ok(())
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let mut objects = Vec::new();
+    /// Every object below `prefix` that comes after `after`; up to the first page that reaches `before`, where that
+    /// is given.
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+    ) -> Result<Vec<Object>> {
+        let mut objects: Vec<Object> = Vec::new();
+        let mut in_order = true;
         let mut token: Option<String> = None;
         let what = format!("{}/{prefix}", self.address);
         loop {
@@ -405,6 +413,7 @@ impl Bucket {
                 .list_objects_v2()
                 .bucket(&self.address.bucket)
                 .prefix(self.address.key(prefix))
+                .set_start_after(after.map(|path| self.address.key(path)))
                 .set_continuation_token(token.take())
                 .send();
             let page = self
@@ -414,6 +423,7 @@ impl Bucket {
                 // What ends in a slash is a folder that somebody's browser made.
                 let path = object.key().and_then(|key| self.address.path(key));
                 if let Some(path) = path.filter(|path| !path.is_empty() && !path.ends_with('/')) {
+                    in_order &= objects.last().is_none_or(|last| *last.path < *path);
                     objects.push(Object {
                         path: path.to_owned(),
                         bytes: object
@@ -423,7 +433,8 @@ impl Bucket {
                     });
                 }
             }
-            if page.is_truncated() != Some(true) {
+            let reached = objects.last().map(|last| last.path.as_str()) >= before;
+            if page.is_truncated() != Some(true) || (before.is_some() && reached && in_order) {
                 break;
             }
             token = page.next_continuation_token().map(str::to_owned);
@@ -435,6 +446,10 @@ impl Bucket {
         // Not every server keeps the order of bytes.
         objects.sort();
         objects.dedup_by(|left, right| left.path == right.path);
+        objects.retain(|object| {
+            after.is_none_or(|after| *object.path > *after)
+                && before.is_none_or(|before| *object.path < *before)
+        });
         Ok(objects)
     }
 
@@ -487,7 +502,16 @@ impl Storage for S3 {
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         let (bucket, prefix) = (self.0.clone(), prefix.to_owned());
-        runtime::run(async move { bucket.list(&prefix).await })?
+        runtime::run(async move { bucket.list(&prefix, None, None).await })?
+    }
+
+    fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
+        let bucket = self.0.clone();
+        let (after, before) = (after.to_owned(), before.to_owned());
+        runtime::run(async move {
+            let after = Some(after.as_str()).filter(|after| !after.is_empty());
+            bucket.list("", after, Some(&before)).await
+        })?
     }
 
     fn delete(&self, path: &str) -> Result<()> {
@@ -502,10 +526,6 @@ impl Storage for S3 {
         }
         let (bucket, path) = (self.0.clone(), path.to_owned());
         runtime::run(async move { bucket.retain(&path).await })?
-    }
-
-    fn space(&self) -> Result<Option<Space>> {
-        Ok(None)
     }
 
     fn location(&self) -> String {

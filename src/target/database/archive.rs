@@ -4,6 +4,8 @@
 //! (PostgreSQL 12 to 15), 1.15 (16) and 1.16 (17 and 18). The archives of a backup have definitions only:
 //! behind the table of contents nothing follows.
 
+use std::collections::HashMap;
+
 use crate::error::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8] = b"PGDMP";
@@ -55,6 +57,10 @@ fn shown(text: &Text) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(text.as_deref().unwrap_or_default())
 }
 
+fn parsed(number: &[u8]) -> Option<i64> {
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
 impl Entry {
     /// What kind of thing it is: `TABLE`, `EXTENSION`, `ACL`, …
     pub fn kind(&self) -> std::borrow::Cow<'_, str> {
@@ -94,6 +100,11 @@ impl Entry {
     /// Schema and name.
     pub fn name(&self) -> String {
         format!("{}.{}", shown(&self.schema), self.tag())
+    }
+
+    /// The numbers of what must be there before.
+    pub fn dependencies(&self) -> impl Iterator<Item = i64> {
+        self.dependencies.iter().filter_map(|number| parsed(number))
     }
 
     pub fn set_owner(&mut self, owner: &str) {
@@ -159,6 +170,19 @@ impl Archive {
             entries,
             tail: bytes.get(reader.at..).unwrap_or_default().to_vec(),
         })
+    }
+
+    /// Gives entries other numbers, everywhere they are named.
+    pub fn renumber(&mut self, numbers: &HashMap<i64, i64>) {
+        for entry in &mut self.entries {
+            for number in &mut entry.dependencies {
+                let new = parsed(number).and_then(|id| numbers.get(&id));
+                if let Some(new) = new {
+                    *number = new.to_string().into_bytes();
+                }
+            }
+            entry.id = *numbers.get(&entry.id).unwrap_or(&entry.id);
+        }
     }
 
     /// The archive's bytes.
@@ -317,8 +341,26 @@ impl Writer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// An archive of such entries: number, kind, tag, dependencies.
+    pub fn archive_of(entries: &[(i64, &str, &str, &[i64])]) -> Archive {
+        let mut archive = archive((1, 16));
+        let any = archive.entries[0].clone();
+        let entries = entries.iter().map(|&(id, kind, tag, dependencies)| Entry {
+            id,
+            kind: Some(kind.into()),
+            tag: Some(tag.into()),
+            dependencies: dependencies
+                .iter()
+                .map(|id| id.to_string().into_bytes())
+                .collect(),
+            ..any.clone()
+        });
+        archive.entries = entries.collect();
+        archive
+    }
 
     fn archive(version: (u8, u8)) -> Archive {
         let mut head = Writer {

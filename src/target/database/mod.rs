@@ -10,6 +10,7 @@ mod facts;
 mod judge;
 mod large_objects;
 mod neutralize;
+mod order;
 mod plan;
 mod roles;
 mod rows;

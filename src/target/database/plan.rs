@@ -1,11 +1,11 @@
 //! What a restore into a new database would do, and what stands in its way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::archive::{Archive, Entry};
 use super::facts::{Facts, is_superuser};
 use super::judge::{Judged, is_of_database};
-use super::{DatabaseTarget, catalog_entries, disordered, roles};
+use super::{DatabaseTarget, catalog_entries, disordered, order, roles};
 use crate::chunk::{ChunkReader, ChunkSource};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::database::{DatabaseEntry, DatabaseState, Grant};
@@ -129,6 +129,7 @@ impl DatabaseTarget {
             .pg_restore(part.client_version, facts.version)?;
         let contents = Contents::read(part, source)?;
         let mut archive = Archive::parse(&contents.archive)?;
+        order::largest_first(&mut archive, &contents.table_bytes);
         let mut refused = Vec::new();
         let application = &self.address.user;
         if !facts.may_create_databases {
@@ -328,6 +329,8 @@ impl DatabaseTarget {
 struct Contents {
     state: DatabaseState,
     archive: Vec<u8>,
+    /// Of tables with rows, by schema and name.
+    table_bytes: HashMap<String, u64>,
     /// The roles of the large objects.
     roles: BTreeSet<String>,
 }
@@ -336,6 +339,7 @@ impl Contents {
     fn read<S: ChunkSource + ?Sized>(part: &DatabasePart, source: &S) -> Result<Self> {
         let mut state = None;
         let mut archive = None;
+        let mut table_bytes = HashMap::new();
         let mut roles = BTreeSet::new();
         let mut count = 0;
         for entry in catalog_entries(source, &part.catalog) {
@@ -344,6 +348,9 @@ impl Contents {
                 DatabaseEntry::Database(found) => state = Some(found),
                 DatabaseEntry::Ddl { bytes, chunks, .. } => {
                     archive = Some(read_archive(source, bytes, &chunks)?);
+                }
+                DatabaseEntry::Table(table) => {
+                    table_bytes.insert(format!("{}.{}", table.schema, table.name), table.bytes);
                 }
                 DatabaseEntry::LargeObject { owner, grants, .. } => {
                     roles.insert(owner);
@@ -356,6 +363,7 @@ impl Contents {
             (Some(state), Some(archive)) if count == part.catalog.entries => Ok(Self {
                 state,
                 archive,
+                table_bytes,
                 roles,
             }),
             _ => Err(disordered()),

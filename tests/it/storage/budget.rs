@@ -4,12 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use obbackup::codec::Compression;
+use obbackup::format::record::LeaseMode;
+use obbackup::repository::Repository;
+use obbackup::storage;
+
 use super::story::configure_at;
+use crate::support::backups::take;
 use crate::support::cluster::skipped;
+use crate::support::instance::Size;
 use crate::support::proxy::Proxy;
-use crate::support::s3::S3Server;
+use crate::support::s3::{ACCESS_KEY, REGION, S3Server, SECRET_KEY};
 use crate::world::{World, errors};
 
 const OPERATIONS: [&str; 5] = ["PUT", "GET", "HEAD", "LIST", "DELETE"];
@@ -75,7 +85,7 @@ fn run(world: &World, arguments: &[&str]) {
     );
 }
 
-fn world(name: &str) -> Option<(World, Proxy)> {
+fn world(name: &str, size: Size) -> Option<(World, Proxy)> {
     let server = match S3Server::shared() {
         Ok(server) => server,
         Err(why) => {
@@ -83,7 +93,7 @@ fn world(name: &str) -> Option<(World, Proxy)> {
             return None;
         }
     };
-    let world = World::new(name)?;
+    let world = World::sized(name, size)?;
     let proxy = Proxy::start(server.port());
     configure_at(&world, &proxy.endpoint(), &server.bucket());
     run(&world, &["init", "--repository", "cloud"]);
@@ -145,31 +155,106 @@ fn world_name(world: &World) -> String {
 
 #[test]
 fn each_command_keeps_to_its_budget() {
-    let Some((world, proxy)) = world("budget") else {
+    let Some((world, proxy)) = world("budget", Size::of(30, 900)) else {
         return;
     };
     let mut table = Table { rows: Vec::new() };
     measure_all(&world, &proxy, &mut table);
     table.print();
-    // Of backups, of marks, and of pins; nothing is read.
-    assert_eq!(table.count("list", "LIST"), 3);
-    assert_eq!(table.count("list", "GET"), 0);
+    // All small objects; nothing is read.
+    assert_eq!(table.count("list", "LIST"), 1);
+    assert_eq!(table.total("list"), 1);
     assert!(table.total("list, cold cache") <= 8);
     // A pack holds thousands of files: what grows with the data is the number of packs.
-    assert!(table.total("first backup") <= 60);
-    assert!(table.total("nightly backup") <= 40);
-    assert!(table.total("restore of one file") <= 16);
+    assert!(table.total("first backup") <= 20);
+    assert!(table.total("nightly backup") <= 15);
+    assert!(table.total("restore of one file") <= 8);
     assert!(table.total("restore of all") <= 60);
     assert!(
         table.count("nightly backup", "GET") <= table.count("nightly backup, cold cache", "GET")
     );
 }
 
+/// What a warm `list` costs where there are many: a page of the listing for each thousand objects, and what is new.
+#[test]
+fn a_thousand_backups_are_listed_in_no_time() {
+    const BACKUPS: i64 = 1000;
+    let server = match S3Server::shared() {
+        Ok(server) => server,
+        Err(why) => return skipped(&why),
+    };
+    let proxy = Proxy::start(server.port());
+    let mut section = server.section(&server.bucket(), "many");
+    let straight = storage::open(&section, None).unwrap();
+    let repository = Repository::init(straight, Compression::Zstd).unwrap();
+    let first = take(&repository, 1).unwrap();
+    let backup = repository.resolve(&first.to_hex(), None).unwrap();
+    let lock = repository
+        .lock(LeaseMode::Write, "instance", "backup")
+        .unwrap();
+    let commit = |number: i64| {
+        let mut manifest = backup.manifest.clone();
+        manifest.started_at -= TimeDelta::days(number);
+        manifest.finished_at -= TimeDelta::days(number);
+        repository.commit(&manifest, &lock).unwrap()
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                (1..BACKUPS).skip(thread).step_by(8).for_each(|number| {
+                    commit(number);
+                });
+            });
+        }
+    });
+    section.endpoint = Some(proxy.endpoint());
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("obbackup.toml");
+    let text = format!(
+        "[repository.cloud]\nurl = \"{}\"\nendpoint = \"{}\"\nregion = \"{REGION}\"\n\
+         access_key_id = \"{ACCESS_KEY}\"\nsecret_access_key = \"{SECRET_KEY}\"\n",
+        section.url,
+        proxy.endpoint()
+    );
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut table = Table { rows: Vec::new() };
+    let mut list = |name: &str, expected: i64| {
+        table.measure(&proxy, name, || {
+            let output = Command::new(env!("CARGO_BIN_EXE_obbackup"))
+                .env_clear()
+                .env("HOME", home.path())
+                .arg("--config")
+                .arg(&file)
+                .args(["--json", "list", "--all-instances"])
+                .output()
+                .unwrap();
+            let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let listed = listed["backups"].as_array().unwrap().len();
+            assert_eq!(listed, usize::try_from(expected).unwrap());
+        });
+    };
+    list("list of 1,000, cold cache", BACKUPS);
+    list("list of 1,000", BACKUPS);
+    for number in 0..3 {
+        commit(BACKUPS + number);
+    }
+    list("list of 1,003, of which 3 new", BACKUPS + 3);
+    table.print();
+    // The manifests fill one page of a listing; the index and the lease of this test begin a second one.
+    assert_eq!(table.total("list of 1,000"), 2);
+    assert_eq!(table.count("list of 1,003, of which 3 new", "LIST"), 2);
+    assert_eq!(table.count("list of 1,003, of which 3 new", "GET"), 3);
+    let limit = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
+    assert!(table.time("list of 1,000") < limit);
+}
+
 /// Depends on the machine's speed: `make bench-storage` runs it.
 #[test]
 #[ignore = "a benchmark, which `make bench-storage` runs"]
 fn bench() {
-    let Some((world, proxy)) = world("bench") else {
+    // An instance of middling size: some 30,000 files, and a database of 600 MB.
+    let Some((world, proxy)) = world("bench", Size::of(600, 30_000)) else {
         return;
     };
     let mut table = Table { rows: Vec::new() };

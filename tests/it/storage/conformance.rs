@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use obbackup::config::Secret;
 use obbackup::error::ErrorKind;
-use obbackup::storage::{self, Storage as _};
+use obbackup::storage;
 
 use super::contract;
 use crate::support::cluster::skipped;

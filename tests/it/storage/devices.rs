@@ -1,8 +1,10 @@
 //! Repositories on devices that are mounted, unmounted, exchanged, full, or know less than a disk does.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use obbackup::codec::Compression;
 use obbackup::config::RepositorySection;
@@ -52,6 +54,40 @@ impl Device {
         Self::mounted(directory.join("device"), &["-o", "loop", image])
     }
 
+    /// A file system that a program serves: exFAT, which has no hard links, no owners, no modes, and no difference
+    /// between upper and lower case.
+    fn served(directory: &Path) -> Result<Self, String> {
+        let image = directory.join("stick.image");
+        let file = fs::File::create(&image).unwrap();
+        file.set_len(64 << 20).unwrap();
+        let image = image.to_str().unwrap();
+        Self::run("mkfs.exfat", &[image])?;
+        let what = ["-t", "exfat-fuse", "-o", "loop", image];
+        Self::mounted(directory.join("stick"), &what)
+    }
+
+    /// Sends a signal to the program that serves it.
+    fn signal(&self, signal: &str) {
+        let point = self.point.to_str().unwrap().as_bytes();
+        let serves = |pid: &str| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0);
+            words
+                .next()
+                .is_some_and(|program| program.ends_with(b"exfat-fuse"))
+                && words.any(|word| word == point)
+        };
+        let mut sent = 0;
+        for entry in fs::read_dir("/proc").unwrap() {
+            let pid = entry.unwrap().file_name().into_string().unwrap();
+            if pid.bytes().all(|byte| byte.is_ascii_digit()) && serves(&pid) {
+                Self::run("kill", &[signal, &pid]).unwrap();
+                sent += 1;
+            }
+        }
+        assert!(sent > 0, "nothing serves {}", self.point.display());
+    }
+
     fn mounted(point: PathBuf, what: &[&str]) -> Result<Self, String> {
         if !is_root() {
             return Err("mounting needs root".to_owned());
@@ -85,7 +121,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        let _ = Self::run("umount", &[self.point.to_str().unwrap()]);
+        let _ = Self::run("umount", &["--lazy", self.point.to_str().unwrap()]);
     }
 }
 
@@ -123,6 +159,69 @@ fn a_fat_stick_keeps_the_contract() {
     let directory = tempfile::tempdir().unwrap();
     let made = Device::image(directory.path(), "mkfs.vfat", &["-F", "32"], 64);
     on_device(made, keeps_contract_and_backups);
+}
+
+#[test]
+fn a_stick_with_another_file_system_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    on_device(Device::served(directory.path()), keeps_contract_and_backups);
+}
+
+/// A short patience, as tests have it.
+fn impatient(device: &Device) -> RepositorySection {
+    RepositorySection {
+        stall_seconds: NonZeroU32::new(1),
+        give_up_after_seconds: NonZeroU32::new(3),
+        ..device.section(false)
+    }
+}
+
+#[test]
+fn a_share_that_hangs_is_given_up_and_works_again_when_it_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    on_device(Device::served(directory.path()), |device| {
+        let storage = storage::open(&impatient(device), None).unwrap();
+        let repository = Repository::init(storage, Compression::Zstd).unwrap();
+        let id = take(&repository, 1).unwrap();
+        device.signal("-STOP");
+        let began = Instant::now();
+        let refused = take(&repository, 2);
+        let waited = began.elapsed();
+        device.signal("-CONT");
+        let refused = refused.unwrap_err();
+        assert!(
+            refused.to_string().contains("does not answer"),
+            "{refused:?}"
+        );
+        assert!(
+            refused
+                .hint_text()
+                .is_some_and(|hint| hint.contains("share"))
+        );
+        assert!(waited < Duration::from_mins(1), "{waited:?}");
+        assert!(read_back(&repository, &id).unwrap() == contents(1));
+        take(&repository, 2).unwrap();
+    });
+}
+
+#[test]
+fn a_share_whose_server_is_gone_is_told_and_serves_again_when_mounted_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    on_device(Device::served(directory.path()), |device| {
+        let section = impatient(device);
+        let storage = storage::open(&section, None).unwrap();
+        let repository = Repository::init(storage, Compression::Zstd).unwrap();
+        let id = take(&repository, 1).unwrap();
+        device.signal("-KILL");
+        let refused = take(&repository, 2).unwrap_err();
+        let hint = refused.hint_text().unwrap_or_default();
+        assert!(hint.contains("mounted anew"), "{refused:?}");
+        device.unmount();
+        device.mount().unwrap();
+        let again = Repository::at(&section, None, None).unwrap();
+        assert!(read_back(&again, &id).unwrap() == contents(1));
+        take(&again, 2).unwrap();
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use obbackup::format::record::LeaseMode;
 use obbackup::progress::Silent;
 use obbackup::repository::Repository;
 use obbackup::repository::prune::PruneOptions;
-use obbackup::storage::{self, Storage as _};
+use obbackup::storage;
 
 use crate::support::backups::{contents, read_back, take};
 use crate::support::cluster::skipped;

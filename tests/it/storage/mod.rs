@@ -10,6 +10,8 @@ mod devices;
 mod faults;
 mod locked;
 mod machines;
+mod overwriting;
+mod permissions;
 mod story;
 
 // What the conformance suite is written in.

@@ -17,7 +17,9 @@ import org.openbravo.backup.BackupException;
 import org.openbravo.backup.BackupOptions;
 import org.openbravo.backup.OpenOptions;
 
-/** A small web application with the jar in WEB-INF/lib: opens at its start, ends all at its stop. */
+/**
+ * A small web application with the jar in WEB-INF/lib: opens at its start, ends all at its stop.
+ */
 public final class Application extends HttpServlet implements ServletContextListener {
   private static final long serialVersionUID = 1L;
 

@@ -74,7 +74,7 @@ public final class Backup implements AutoCloseable {
 
   /**
    * Makes the repository at an absolute path or a URL, and names it in the instance's
-   * configuration.
+   * configuration; or the one that has this name there, with all that stands there of it.
    *
    * @throws BackupException {@code ALREADY_EXISTS} where one is, or where anything else lies
    */

@@ -18,7 +18,10 @@ public final class RestoreJob extends Document {
     return text("status_path");
   }
 
-  /** The port that shows that page all through the restore, or null where none is configured. */
+  /**
+   * The port of its own that the page is on, as far as that is known at the beginning; null where
+   * it is on the application's.
+   */
   public Long pagePort() {
     return numberOrNull("page_port");
   }

@@ -63,6 +63,11 @@ public final class RestoreStatus extends Document {
     return numberOrNull("seconds_left");
   }
 
+  /** The port of its own that the page is on, or null where it has none, or not yet. */
+  public Long pagePort() {
+    return numberOrNull("page_port");
+  }
+
   /** When it began. */
   public Instant startedAt() {
     return time("started_at");

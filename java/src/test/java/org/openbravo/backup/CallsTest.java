@@ -180,7 +180,8 @@ class CallsTest {
       String odd = "\ud800\u0000\u20ac".repeat(1000);
       World.fails(BackupException.Code.USAGE, () -> backup.show(odd));
       World.fails(BackupException.Code.USAGE, () -> backup.delete(odd));
-      World.fails(BackupException.Code.USAGE, () -> backup.init(odd));
+      World.fails(BackupException.Code.NOT_FOUND, () -> backup.init(odd));
+      World.fails(BackupException.Code.USAGE, () -> backup.init("relative/path"));
       World.fails(BackupException.Code.USAGE, () -> backup.change(Map.of(odd, odd)));
     }
   }

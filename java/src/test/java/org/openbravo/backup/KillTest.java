@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -15,26 +17,73 @@ class KillTest {
   @TempDir
   Path directory;
 
+  /** A JVM that leads a process group of its own. */
+  private Process start(String what, Path instance) throws IOException {
+    return new ProcessBuilder("setsid",
+        Path.of(System.getProperty("java.home"), "bin/java").toString(),
+        "-cp", System.getProperty("java.class.path"),
+        "-Djava.io.tmpdir=" + directory,
+        Killed.class.getName(),
+        what, instance.toString(), directory.resolve("obbackup.toml").toString())
+        .redirectErrorStream(true).start();
+  }
+
+  private static String firstLine(Process jvm) throws IOException {
+    return new BufferedReader(
+        new InputStreamReader(jvm.getInputStream(), StandardCharsets.UTF_8)).readLine();
+  }
+
+  /** With all that is in its process group, as the end of a session or of a script would. */
+  private static void kill(Process jvm) throws Exception {
+    World.run("kill", "-9", "--", "-" + jvm.pid());
+    assertEquals(128 + 9, jvm.waitFor());
+  }
+
+  @Test
+  void aRestoreOutlivesTheJvmThatBeganIt() throws Exception {
+    Path instance = World.makeInstance(directory.resolve("world"), "java_kill");
+    Path file = instance.resolve("config/marker.txt");
+    OpenOptions options =
+        OpenOptions.of(instance).configuration(directory.resolve("obbackup.toml"));
+    try (Backup backup = Backup.open(options)) {
+      backup.init(directory.resolve("repository").toString());
+      Files.writeString(file, "first");
+      World.sql("java_kill", "CREATE TABLE marker AS SELECT 'first' AS state");
+      backup.backup(BackupOptions.all());
+      Files.writeString(file, "second");
+      World.sql("java_kill", "UPDATE marker SET state = 'second'");
+
+      Process jvm = start("restore", instance);
+      String job = firstLine(jvm);
+      kill(jvm);
+      RestoreStatus status = backup.restoreStatus(job);
+      assertTrue(status.isRunning(), status.json());
+      System.out.println("the JVM was killed while its restore was at " + status.stage() + ", "
+          + status.percent() + " %");
+      assertEquals("second", World.sql("java_kill", "SELECT state FROM marker"));
+      while (status.isRunning()) {
+        Thread.sleep(100);
+        status = backup.restoreStatus(job);
+      }
+      assertTrue(status.outcome().isRestored(), status.json());
+      assertEquals("first", World.sql("java_kill", "SELECT state FROM marker"));
+      assertEquals("first", Files.readString(file));
+    } finally {
+      World.dropDatabases("java_kill");
+    }
+  }
+
   @Test
   void aJvmKilledDuringABackupLeavesASoundRepositoryAndNoLock() throws Exception {
     try (Backup backup = World.open(directory)) {
       BackupSummary before = backup.backup(BackupOptions.all());
       for (int round = 0; round < 3; round++) {
-        Process jvm = new ProcessBuilder(
-            Path.of(System.getProperty("java.home"), "bin/java").toString(),
-            "-cp", System.getProperty("java.class.path"),
-            "-Djava.io.tmpdir=" + directory,
-            Killed.class.getName(),
-            World.instance().toString(), directory.resolve("obbackup.toml").toString())
-            .redirectErrorStream(true).start();
-        BufferedReader said = new BufferedReader(
-            new InputStreamReader(jvm.getInputStream(), StandardCharsets.UTF_8));
-        assertEquals("begun", said.readLine());
+        Process jvm = start("backup", World.instance());
+        assertEquals("begun", firstLine(jvm));
         Thread.sleep(300L * round);
         assertEquals(1, backup.status().leases().size());
         World.fails(BackupException.Code.LOCKED, () -> backup.backup(BackupOptions.all()));
-        jvm.destroyForcibly();
-        assertEquals(128 + 9, jvm.waitFor());
+        kill(jvm);
         // Its process is gone, and its lease with it.
         assertTrue(backup.status().leases().isEmpty());
         assertTrue(backup.verify(null, true).isSound());

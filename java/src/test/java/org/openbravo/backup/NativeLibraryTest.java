@@ -18,8 +18,10 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -37,7 +39,9 @@ class NativeLibraryTest {
     return arch.equals("amd64") ? "x86_64" : arch;
   }
 
-  /** The classes and resources of the jar, to be changed and loaded by a class loader of their own. */
+  /**
+   * The classes and resources of the jar, to be changed and loaded by a class loader of their own.
+   */
   private Path jar() throws IOException {
     Path classes = Path.of("target/classes").toAbsolutePath();
     Path copy = directory.resolve("jar");
@@ -108,17 +112,37 @@ class NativeLibraryTest {
         + "x86_64".length() - machine().length());
   }
 
+  /** Which second numbers of glibc 2 the symbols of a program ask for. */
+  private static SortedSet<Integer> glibcVersions(String name) throws IOException {
+    byte[] bytes = Files.readAllBytes(Path.of("target/classes", NATIVE, name));
+    SortedSet<Integer> versions = new TreeSet<>();
+    String text = new String(bytes, StandardCharsets.ISO_8859_1);
+    Matcher matcher = Pattern.compile("\u0000GLIBC_2\\.([0-9]+)(\\.[0-9]+)?\u0000").matcher(text);
+    for (int at = 0; matcher.find(at); at = matcher.end() - 1) {
+      versions.add(Integer.valueOf(matcher.group(1)));
+    }
+    return versions;
+  }
+
+  /** Built where newer symbols are to be had, it would not start on the systems that are promised. */
+  @Test
+  void noNewerGlibcIsNeededThanTheManualSays() throws Exception {
+    String manual = Files.readString(Path.of("../docs/java.md"));
+    Matcher floor = Pattern.compile("needs glibc \\*\\*2\\.([0-9]+)\\*\\*").matcher(manual);
+    assertTrue(floor.find());
+    int promised = Integer.parseInt(floor.group(1));
+    for (String name : new String[] {"libobbackup.so", "obbackup"}) {
+      SortedSet<Integer> versions = glibcVersions(name);
+      System.out.println(name + " asks for glibc 2." + versions.last());
+      assertTrue(versions.last() <= promised, name + " asks for " + versions);
+    }
+  }
+
   /** The same library asking for a glibc that no system has. */
   @Test
   void aGlibcThatIsTooOldIsNamedWithTheVersionNeeded() throws Exception {
     byte[] bytes = Files.readAllBytes(Path.of("target/classes", NATIVE, "libobbackup.so"));
-    Set<String> versions = new TreeSet<>();
-    String text = new String(bytes, StandardCharsets.ISO_8859_1);
-    var matcher = java.util.regex.Pattern.compile("\u0000(GLIBC_2\\.[0-9]+)\u0000").matcher(text);
-    for (int at = 0; matcher.find(at); at = matcher.end() - 1) {
-      versions.add(matcher.group(1));
-    }
-    String old = versions.iterator().next();
+    String old = "GLIBC_2." + glibcVersions("libobbackup.so").last();
     Path changed = directory.resolve("changed.so");
     Files.write(changed, replaceVersion(bytes, old, old.replace("GLIBC_2", "GLIBC_9")));
     BackupException exception =

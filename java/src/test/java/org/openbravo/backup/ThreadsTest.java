@@ -135,6 +135,22 @@ class ThreadsTest {
     }
   }
 
+  /** Each is asked for by its number, so that nobody takes another's child away. */
+  @Test
+  void childrenOfTheJvmAreItsOwn() throws Exception {
+    try (Backup backup = World.open(directory)) {
+      Future<BackupSummary> running = threads.submit(() -> backup.backup(BackupOptions.all()));
+      int children = 0;
+      do {
+        Process child = new ProcessBuilder("sh", "-c", "exit 7").start();
+        assertEquals(7, child.waitFor());
+        children++;
+      } while (!running.isDone());
+      assertTrue(running.get().isGood());
+      assertTrue(children >= 10, children + " children");
+    }
+  }
+
   @Test
   void cancellingAtAnyTimeLeavesASoundRepository() throws Exception {
     long seed = System.nanoTime();

@@ -3,6 +3,7 @@ package org.openbravo.backup.erp;
 import java.time.Instant;
 import java.util.Date;
 import java.util.Locale;
+import java.util.regex.Pattern;
 
 import org.openbravo.erpCommon.utility.OBDateUtils;
 import org.openbravo.erpCommon.utility.OBMessageUtils;
@@ -10,6 +11,7 @@ import org.openbravo.erpCommon.utility.OBMessageUtils;
 /** What people read, in the language of the session; so a thread without one has to be given it. */
 final class Texts {
   private static final String PREFIX = "OBBKP_";
+  private static final Pattern FIRST_WORD = Pattern.compile("[a-z]+\\b(?![./])");
 
   private Texts() {
   }
@@ -30,9 +32,11 @@ final class Texts {
     return text.equals(PREFIX + name) ? word : text;
   }
 
-  /** What the native library says, as a sentence of its own. */
+  /** What the native library says, as a sentence of its own; a name at its beginning stays as it is. */
   static String sentence(String said) {
-    return said.isEmpty() ? said : said.substring(0, 1).toUpperCase(Locale.ROOT) + said.substring(1);
+    return FIRST_WORD.matcher(said).lookingAt()
+        ? said.substring(0, 1).toUpperCase(Locale.ROOT) + said.substring(1)
+        : said;
   }
 
   static String time(Instant instant) {

@@ -249,42 +249,16 @@ impl ConfigurationFile {
         })
     }
 
-    /// Sets a key such as `backup.nice`, or removes it where `setting` is absent or null.
-    pub fn set(&mut self, key: &str, setting: Option<&serde_json::Value>) -> Result<()> {
-        let mut sections: Vec<&str> = key.split('.').collect();
-        let last = sections.pop().unwrap_or_default();
-        let setting = setting.map(edited_value).transpose()?.flatten();
+    /// Sets keys such as `backup.nice`, or removes those whose value is absent or null. The file must make
+    /// sense with all of them, not in between: some keys belong together.
+    pub fn set<'s>(
+        &mut self,
+        settings: impl IntoIterator<Item = (&'s str, Option<&'s serde_json::Value>)>,
+    ) -> Result<()> {
         self.edit(|document| {
-            let mut table = document.as_table_mut();
-            for (depth, name) in sections.iter().enumerate() {
-                let parent = depth + 1 < sections.len();
-                table = table
-                    .entry(name)
-                    .or_insert_with(|| {
-                        let mut new = Table::new();
-                        new.set_implicit(parent);
-                        Item::Table(new)
-                    })
-                    .as_table_mut()
-                    .ok_or_else(|| not_a_table(&sections[..=depth].join(".")))?;
-            }
-            match setting {
-                // In its place, so that a comment behind it stays.
-                Some(setting) => match table.get_mut(last).and_then(Item::as_value_mut) {
-                    Some(old) => {
-                        let decor = old.decor().clone();
-                        *old = setting;
-                        *old.decor_mut() = decor;
-                    }
-                    None => {
-                        table.insert(last, Item::Value(setting));
-                    }
-                },
-                None => {
-                    table.remove(last);
-                }
-            }
-            Ok(())
+            settings
+                .into_iter()
+                .try_for_each(|(key, setting)| put(document, key, setting))
         })
     }
 
@@ -379,6 +353,43 @@ fn section_of<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut T
         .or_insert_with(|| Item::Table(Table::new()))
         .as_table_mut()
         .ok_or_else(|| not_a_table(name))
+}
+
+/// Writes a setting below its sections, or takes it away.
+fn put(document: &mut DocumentMut, key: &str, setting: Option<&serde_json::Value>) -> Result<()> {
+    let mut sections: Vec<&str> = key.split('.').collect();
+    let last = sections.pop().unwrap_or_default();
+    let setting = setting.map(edited_value).transpose()?.flatten();
+    let mut table = document.as_table_mut();
+    for (depth, name) in sections.iter().enumerate() {
+        let parent = depth + 1 < sections.len();
+        table = table
+            .entry(name)
+            .or_insert_with(|| {
+                let mut new = Table::new();
+                new.set_implicit(parent);
+                Item::Table(new)
+            })
+            .as_table_mut()
+            .ok_or_else(|| not_a_table(&sections[..=depth].join(".")))?;
+    }
+    match setting {
+        // In its place, so that a comment behind it stays.
+        Some(setting) => match table.get_mut(last).and_then(Item::as_value_mut) {
+            Some(old) => {
+                let decor = old.decor().clone();
+                *old = setting;
+                *old.decor_mut() = decor;
+            }
+            None => {
+                table.insert(last, Item::Value(setting));
+            }
+        },
+        None => {
+            table.remove(last);
+        }
+    }
+    Ok(())
 }
 
 /// `setting` as the file writes it; nothing for null.
@@ -568,13 +579,11 @@ mod tests {
         let path = directory.path().join("obbackup.toml");
         std::fs::write(&path, "[backup]\njobs = 4 # few\n").unwrap();
         let mut file = ConfigurationFile::open(&path).unwrap();
-        file.set("backup.jobs", Some(&json!(2))).unwrap();
-        file.set("backup.exclude", Some(&json!(["a", "b/c"])))
-            .unwrap();
-        file.set("repository.main.url", Some(&json!("/x \"y\"")))
-            .unwrap();
-        file.set("database.system_password", Some(&json!("hush")))
-            .unwrap();
+        let mut set = |key: &str, setting| file.set([(key, Some(&setting))]);
+        set("backup.jobs", json!(2)).unwrap();
+        set("backup.exclude", json!(["a", "b/c"])).unwrap();
+        set("repository.main.url", json!("/x \"y\"")).unwrap();
+        set("database.system_password", json!("hush")).unwrap();
         for (key, wrong) in [
             ("backup.jobs", json!("many")),
             ("backup.jbos", json!(1)),
@@ -584,10 +593,19 @@ mod tests {
             ("database.system_password", json!("***")),
             ("database.port", json!({ "a": 1 })),
         ] {
-            let refused = file.set(key, Some(&wrong)).unwrap_err();
+            let refused = set(key, wrong).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Usage, "{key}");
         }
-        file.set("database.system_password", None).unwrap();
+        file.set([("database.system_password", None)]).unwrap();
+        let section = json!({ "url": "s3://b/x", "access_key_id": "k", "secret_access_key": "s" });
+        let keys = section.as_object().unwrap().iter();
+        let keys: Vec<_> = keys
+            .map(|(key, value)| (format!("repository.away.{key}"), value))
+            .collect();
+        let together = keys.iter().map(|(key, value)| (key.as_str(), Some(*value)));
+        let but_one: Vec<_> = together.clone().skip(1).collect();
+        assert_eq!(file.set(but_one).unwrap_err().kind(), ErrorKind::Usage);
+        file.set(together).unwrap();
         file.save(me(directory.path())).unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         assert!(written.contains("jobs = 2 # few"), "{written}");

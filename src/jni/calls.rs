@@ -441,9 +441,8 @@ pub fn settings(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Settings = parse(request)?;
     let mut file: ConfigurationFile = place.configuration_file()?;
     if !request.set.is_empty() {
-        for setting in &request.set {
-            file.set(&setting.key, setting.value.as_ref())?;
-        }
+        let settings = request.set.iter();
+        file.set(settings.map(|setting| (setting.key.as_str(), setting.value.as_ref())))?;
         file.save(place.instance()?.owner)?;
     }
     to_json(&Answer {

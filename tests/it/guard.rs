@@ -191,7 +191,9 @@ fn ctrl_c_ends_the_build_and_the_guard_asks() {
         // A terminal of its own, whose keys are what is written to this.
         let mut terminal = Command::new("script");
         terminal.args(["--quiet", "--return", "--command"]);
-        terminal.arg(&run).arg("/dev/null").env_clear();
+        // A shell in between would be ended by the key as well, and hide the code.
+        let begun = format!("exec '{}'", run.display());
+        terminal.arg(begun).arg("/dev/null").env_clear();
         for (name, value) in command.get_envs() {
             terminal.env(name, value.unwrap());
         }

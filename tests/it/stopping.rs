@@ -23,11 +23,18 @@ const LIMIT: Duration = Duration::from_secs(5);
 fn descendants(of: u32) -> BTreeSet<u32> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
+        // Other things are there besides processes.
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         let Some((_, rest)) = stat.rsplit_once(") ") else {
             continue;
         };
-        let pid: u32 = entry.file_name().to_str().unwrap().parse().unwrap();
         let mut fields = rest.split(' ');
         let is_zombie = fields.next() == Some("Z");
         if !is_zombie {

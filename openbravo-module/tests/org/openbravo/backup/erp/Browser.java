@@ -78,19 +78,25 @@ final class Browser implements AutoCloseable {
   }
 
   private JSONObject send(String method, String path, JSONObject body)
-      throws IOException, InterruptedException, JSONException {
+      throws IOException, JSONException {
     Object value = value(method, path, body);
     return value instanceof JSONObject ? (JSONObject) value : new JSONObject();
   }
 
   private Object value(String method, String path, JSONObject body)
-      throws IOException, InterruptedException, JSONException {
+      throws IOException, JSONException {
     HttpRequest.BodyPublisher content = body == null ? HttpRequest.BodyPublishers.noBody()
         : HttpRequest.BodyPublishers.ofString(body.toString());
     HttpRequest request = HttpRequest.newBuilder(URI.create(base + path))
         .method(method, content)
         .build();
-    HttpResponse<String> response = client.send(request, HttpResponse.BodyHandlers.ofString());
+    HttpResponse<String> response;
+    try {
+      response = client.send(request, HttpResponse.BodyHandlers.ofString());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException(e);
+    }
     if (response.statusCode() != 200) {
       throw new IllegalStateException(response.body());
     }
@@ -112,14 +118,14 @@ final class Browser implements AutoCloseable {
   }
 
   @Override
-  public void close() throws Exception {
+  public void close() throws IOException, JSONException {
     try {
       if (!session.isEmpty()) {
         value("DELETE", session, null);
       }
     } finally {
       driver.destroy();
-      driver.waitFor();
+      driver.onExit().join();
     }
   }
 }

@@ -134,7 +134,7 @@ impl Local {
     }
 
     /// The objects below `top` (empty, or with a slash at its end) that are `wanted`, through the directories that
-    /// are of `concern`.
+    /// are of `concern`: one after the other in the order of their paths, as the contract has it.
     fn walk(
         &self,
         top: String,
@@ -151,6 +151,7 @@ impl Local {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io(context(), error)),
             };
+            let mut deeper = Vec::new();
             for entry in entries {
                 let entry = entry.io_context(context)?;
                 let Ok(name) = entry.file_name().into_string() else {
@@ -169,7 +170,7 @@ impl Local {
                 if metadata.is_dir() {
                     let below = format!("{path}/");
                     if concerns(&below) {
-                        directories.push((entry.path(), below));
+                        deeper.push((entry.path(), below));
                     }
                 } else if metadata.is_file() && wanted(&path) {
                     objects.push(Object {
@@ -178,6 +179,9 @@ impl Local {
                     });
                 }
             }
+            // The next is taken from the end.
+            deeper.sort_unstable_by(|one: &(PathBuf, String), other| other.1.cmp(&one.1));
+            directories.append(&mut deeper);
         }
         objects.sort();
         Ok(objects)
@@ -443,6 +447,29 @@ mod tests {
         if rustix::process::geteuid().is_root() {
             assert_eq!(owner(), uid);
         }
+    }
+
+    /// A name makes no order of its own: a file system lists its entries as it likes.
+    #[test]
+    fn rooms_are_looked_at_in_the_order_of_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Local::new(directory.path());
+        let mut paths = Vec::new();
+        for room in ["packs", "condemned", "marks", "locks", "index", "runs"] {
+            for shard in ["b1", "0f", "7c"] {
+                let path = format!("{room}/{shard}/one");
+                storage.create(&path, b"x").unwrap();
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let seen = std::cell::RefCell::new(Vec::new());
+        let look = |path: &str| {
+            seen.borrow_mut().push(path.to_owned());
+            true
+        };
+        storage.walk(String::new(), |_| true, look).unwrap();
+        assert_eq!(seen.into_inner(), paths);
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! - **Durable**: when `create` or `replace` returns, the object survives a power cut.
 //! - **Immediate**: what `create` returned from is seen by every later `read` and `list`.
 //! - **Ranges** are exact: a range that reaches beyond the end is an error, never a short answer.
-//! - **Listing** gives every object under the prefix exactly once, in bytewise order of the paths.
+//! - **Listing** gives every object under the prefix exactly once, in bytewise order of the paths, and looks at rooms
+//!   in that order too: whoever lists several at once relies on which was looked at first.
 //! - **Deleting** what is absent succeeds: two removers must not fail each other.
 //! - **Kinds** of errors: absent is `NotFound`, a refusal `Denied`, a full device `NoSpace`, what may
 //!   work when tried again `Transient`.

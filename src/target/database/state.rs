@@ -120,7 +120,8 @@ pub fn carry_over(session: &mut Session, from: &str, to: &str) -> Result<()> {
     if state.grants.is_none() && present.grants.is_some() {
         // What the server grants by itself.
         let sql = format!(
-            "GRANT ALL ON {object} TO {}; GRANT CONNECT, TEMPORARY ON {object} TO PUBLIC",
+            "REVOKE ALL ON {object} FROM PUBLIC; GRANT ALL ON {object} TO {}; \
+             GRANT CONNECT, TEMPORARY ON {object} TO PUBLIC",
             name(&present.owner)
         );
         session.run(what, &sql)?;

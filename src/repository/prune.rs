@@ -26,6 +26,9 @@ use crate::progress::Progress;
 /// An index of this size is closed, and another one begun: whoever reads or writes one has it in memory as a whole.
 const INDEX_CHUNKS: usize = 1 << 16;
 
+/// So many packs are deleted before it is looked whether that goes well.
+const DELETED_AT_ONCE: usize = 32;
+
 /// Packs written anew are closed at this size.
 const PACK_BYTES: u64 = 16 << 20;
 
@@ -156,22 +159,24 @@ impl Repository {
         self.write_index(plan, &removable, lock, report)?;
         let mut sorted: Vec<_> = removable.iter().collect();
         sorted.sort_unstable();
-        let deleted = self.each(&sorted, |pack| {
-            progress.check()?;
-            lock.check()?;
-            self.storage().delete(&path::pack(pack))
-        });
-        for (pack, deleted) in sorted.into_iter().zip(deleted) {
-            match deleted {
-                Ok(()) => {
-                    gone.insert(*pack);
-                    report.freed(plan, [pack]);
+        for packs in sorted.chunks(DELETED_AT_ONCE) {
+            let deleted = self.each(packs, |pack| {
+                progress.check()?;
+                lock.check()?;
+                self.storage().delete(&path::pack(pack))
+            });
+            for (pack, deleted) in packs.iter().copied().zip(deleted) {
+                match deleted {
+                    Ok(()) => {
+                        gone.insert(*pack);
+                        report.freed(plan, [pack]);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Denied => {
+                        report.refused(&error);
+                        report.condemned(plan, [pack]);
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) if error.kind() == ErrorKind::Denied => {
-                    report.refused(&error);
-                    report.condemned(plan, [pack]);
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(gone)

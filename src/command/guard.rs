@@ -195,6 +195,31 @@ pub fn judge_web(
     }
 }
 
+/// An application that did not answer before: it cannot tell whether what is live now is any good.
+struct Mute<'a>(&'a dyn Application);
+
+impl Application for Mute<'_> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn is_running(&self) -> Result<bool> {
+        self.0.is_running()
+    }
+
+    fn stop(&self, progress: &dyn Progress) -> Result<()> {
+        self.0.stop(progress)
+    }
+
+    fn start(&self, progress: &dyn Progress) -> Result<()> {
+        self.0.start(progress)
+    }
+
+    fn probe(&self, _progress: &dyn Progress) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Puts database, sources and web application back to what they were at `backup`. The broken state is kept, as by any
 /// restore in place, so that no further backup of it is taken. Where that fails somebody has to act, for the broken
 /// state is what is live.
@@ -202,10 +227,19 @@ pub fn put_back(
     instance: &Instance,
     repository: &Repository,
     backup: &Backup,
+    before: &Web,
     surroundings: &Surroundings,
     control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
+    let mute = control.application.map(Mute);
+    let control = match (before, &mute) {
+        (Web::Silent(_), Some(mute)) => Control {
+            application: Some(mute),
+            ..control
+        },
+        _ => control,
+    };
     let manifest = &backup.manifest;
     let there = |part: &Part| match part {
         Part::Database => manifest.database.is_some(),

@@ -287,4 +287,9 @@ fn a_build_after_which_the_application_does_not_answer_is_taken_back() {
     let (code, text) = run("always", "true");
     assert_eq!((code, guarded.state()), (0, after), "{text}");
     assert!(text.contains("does not answer now"), "{text}");
+    // Nor of what is put back: it does not answer then either.
+    let (code, text) = run("always", "exit 7");
+    let before = ("before".to_owned(), "before".to_owned());
+    assert_eq!((code, guarded.state()), (16, before), "{text}");
+    assert!(!text.contains("the application answers"), "{text}");
 }

@@ -166,6 +166,7 @@ impl<'a> Guarded<'a> {
                 self.instance,
                 repository,
                 backup,
+                &self.web,
                 &surroundings,
                 control,
                 progress,
@@ -180,14 +181,15 @@ impl<'a> Guarded<'a> {
             backup.id.short()
         );
         let kept = "The broken state is kept beside, for whoever looks for the cause.";
-        Err(match tomcat {
-            Some(_) => Error::new(
+        Err(match (tomcat, &self.web) {
+            (None, _) => Error::new(ErrorKind::RolledBack, what)
+                .hint(format!("Start Tomcat where it is to run. {kept}")),
+            (Some(_), Web::Silent(_)) => Error::new(ErrorKind::RolledBack, what).hint(kept),
+            (Some(_), _) => Error::new(
                 ErrorKind::RolledBack,
                 format!("{what}, and the application answers"),
             )
             .hint(kept),
-            None => Error::new(ErrorKind::RolledBack, what)
-                .hint(format!("Start Tomcat where it is to run. {kept}")),
         })
     }
 }

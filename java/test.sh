@@ -3,6 +3,7 @@
 # and the jar on each Java that there is.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/support/java.sh
 
 # Lets a Java look at the jar and work with it: jar NAME JAVA
 jar() {
@@ -20,14 +21,11 @@ jar() {
 # Closes with lines that .ci/run counts, and fails where a test failed or the JVM complained of a use of JNI.
 if [[ ${1:-} == inside ]]; then
   cache=$(tests/support/setup.sh cache)
-  export OBBACKUP_WORLD=$2 OBBACKUP_EXAMPLES=$3 OBBACKUP_TEST_CACHE=$cache CATALINA_BASE=$2/tomcat
-  "$3/instance" create "$OBBACKUP_WORLD" --megabytes 30 --files 800
-  log=$OBBACKUP_WORLD/maven.log
+  export OBBACKUP_EXAMPLES=$3 OBBACKUP_TEST_CACHE=$cache
+  make_instance "$2" "$3"
+  log=$2/maven.log
   status=0
-  (cd java && mvn -B --no-transfer-progress -Dstyle.color=never "${@:4}" test) </dev/null 2>&1 | tee "$log" || status=$?
-  # Maven leaves the line unfinished. The last of these is the sum of all.
-  echo
-  grep -Eo 'Tests run: [0-9]+, Failures: [0-9]+, Errors: [0-9]+, Skipped: [0-9]+$' "$log" | tail -n 1 | sed 's/^/java: /'
+  maven_test java "$log" "${@:4}" || status=$?
 
   (cd java && mvn -q -B -Dstyle.color=never -DskipTests package) </dev/null || status=$?
   { jar default java && jar 11 "$cache/java/11/bin/java" && jar 21 "$cache/java/21/bin/java"; } | tee "$log.jar"
@@ -42,17 +40,4 @@ if [[ ${1:-} == inside ]]; then
   exit "$status"
 fi
 
-for program in javac mvn; do
-  if ! command -v "$program" >/dev/null; then
-    echo "SKIPPED java: there is no $program"
-    exit 0
-  fi
-done
-cargo build --locked --lib --bins --examples
-java/stage.sh debug
-world=$(mktemp -d)
-# The server's user must be able to look in.
-chmod 755 "$world"
-trap 'rm -rf "$world"' EXIT
-examples=$(realpath "${CARGO_TARGET_DIR:-target}/debug/examples")
-"$examples/instance" beside -- java/test.sh inside "$world" "$examples" "$@"
+in_world java java/test.sh "$@"

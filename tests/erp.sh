@@ -10,7 +10,7 @@ if [[ -z ${OPENBRAVO_HOME:-} || -z ${OPENBRAVO_URL:-} ]]; then
 fi
 place=$(tests/support/setup.sh cache)/erp
 mkdir -p "$place"
-cp tests/erp/*.json tests/erp/*.mjs "$place/"
+cp -R tests/erp/*.json tests/erp/*.mjs tests/erp/harmless "$place/"
 (cd "$place" && npm ci --silent --no-audit --no-fund)
 export OBBACKUP_TEST_PICTURES=${OBBACKUP_TEST_PICTURES:-$PWD/target/screenshots/erp}
 cd "$place"

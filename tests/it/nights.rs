@@ -32,17 +32,7 @@ pub fn rewind(instance: &Path, days: i64) {
 /// A place whose schedule begins now.
 fn scheduled() -> Place {
     let place = Place::new();
-    place.good(&[
-        "schedule",
-        "set",
-        "nightly",
-        "--cron",
-        "0 3 * * *",
-        "--only",
-        PARTS,
-        "--label",
-        "nightly",
-    ]);
+    place.set_nightly(&["--only", PARTS, "--label", "nightly"]);
     place.good(&["schedule", "run", "--once"]);
     assert!(place.backups().is_empty(), "nothing is due yet");
     place

@@ -28,8 +28,7 @@ impl Nights {
     /// `only`: what the schedule takes; everything needs a server, and there is none.
     fn new(only: &[&str]) -> Self {
         let place = Place::new();
-        let set = ["schedule", "set", "nightly", "--cron", "0 3 * * *"];
-        place.good(&[&set[..], only].concat());
+        place.set_nightly(only);
         place.configure(&format!(
             "[notify.tell]\ntype = \"command\"\ncommand = [\"sh\", \"-c\", \"cat >> {0}; echo >> {0}\"]\n\
              events = [\"succeeded\", \"partial\", \"failed\", \"recovered\", \"missed\", \"space_low\"]\n",
@@ -303,15 +302,7 @@ fn doctor_says_whether_anything_runs_the_schedules() {
         !place.path("erp/.obbackup").exists(),
         "looking makes nothing"
     );
-    place.good(&[
-        "schedule",
-        "set",
-        "nightly",
-        "--cron",
-        "0 3 * * *",
-        "--only",
-        PARTS,
-    ]);
+    place.set_nightly(&["--only", PARTS]);
     let idle = check(&place, usual);
     assert_eq!(idle["result"], "failure", "{idle}");
     assert!(
@@ -398,15 +389,7 @@ fn by_systemd(place: &Place, systemctl: PathBuf) -> Check {
 #[test]
 fn doctor_asks_systemd_for_the_service() {
     let place = Place::new();
-    place.good(&[
-        "schedule",
-        "set",
-        "nightly",
-        "--cron",
-        "0 3 * * *",
-        "--only",
-        PARTS,
-    ]);
+    place.set_nightly(&["--only", PARTS]);
     let systemctl = place.path("systemctl");
     let says = |load: &str, active: &str, file: &str| {
         script(

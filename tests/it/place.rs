@@ -43,6 +43,12 @@ impl Place {
         std::fs::write(&path, format!("{text}\n{more}")).unwrap();
     }
 
+    /// Sets a schedule that is due at three in the night.
+    pub fn set_nightly(&self, more: &[&str]) {
+        let set = ["schedule", "set", "nightly", "--cron", "0 3 * * *"];
+        self.good(&[&set[..], more].concat());
+    }
+
     /// The program, to be run in the instance.
     pub fn command(&self, words: &[&str]) -> Command {
         command_in(&self.path("erp"), words)

@@ -17,7 +17,7 @@ use obbackup::storage::faulty::{Fault, kill};
 
 use crate::support::cluster::{Cluster, skipped};
 use crate::support::programs;
-use crate::support::small::{Small, State};
+use crate::support::small::{Small, State, WITHOUT_ROOM};
 
 /// Tells the victim what to do, when to die, and where.
 const ORDERS: &str = "OBBACKUP_TEST_RESTORE";
@@ -107,11 +107,6 @@ fn killers(directory: &Path, at: u64, when: Place) {
     fs::set_permissions(directory.join("pg_restore"), mode).unwrap();
     std::os::unix::fs::symlink(real.join("pg_dump"), directory.join("pg_dump")).unwrap();
 }
-
-const WITHOUT_ROOM: Destination = Destination::InPlace {
-    safety_backup: true,
-    keeps_old: false,
-};
 
 /// Not a test of its own: what the others run as another process.
 #[test]

@@ -189,16 +189,7 @@ fn while_a_child_hangs() {
 /// Overdue, without a server.
 fn overdue_place() -> Place {
     let place = Place::new();
-    let set = [
-        "schedule",
-        "set",
-        "nightly",
-        "--cron",
-        "0 3 * * *",
-        "--only",
-        PARTS,
-    ];
-    place.good(&set);
+    place.set_nightly(&["--only", PARTS]);
     place.good(&["schedule", "run", "--once"]);
     rewind(&place.path("erp"), 1);
     place

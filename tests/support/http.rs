@@ -1,8 +1,9 @@
 //! HTTP as far as stand-ins and proxies need it: messages, and a server that is a function from request to answer.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::TcpStream;
+
+use super::receiver;
 
 /// A request as it came.
 pub struct Request {
@@ -27,17 +28,10 @@ pub fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 /// Answers on a port of its own until the test process ends. A `HEAD` gets the head alone.
 pub fn serve(handle: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let handle = Arc::new(handle);
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let handle = handle.clone();
-            // A client that hangs up is no failure.
-            std::thread::spawn(move || serve_one(&client, &*handle));
-        }
-    });
-    port
+    receiver::serve(move |client| {
+        // A client that hangs up is no failure.
+        let _ = serve_one(&client, &handle);
+    })
 }
 
 fn serve_one(client: &TcpStream, handle: &impl Fn(&Request) -> Vec<u8>) -> io::Result<()> {

@@ -78,7 +78,7 @@ fn with_tls(stream: Box<dyn Stream>, configuration: &Arc<ServerConfig>) -> Box<d
 }
 
 /// Takes a connection at a time, each in a thread; ends with the test's process.
-fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+pub fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let handle = Arc::new(handle);

@@ -29,6 +29,12 @@ use super::programs;
 /// The application's role and its password.
 const ROLE: &str = "small";
 
+/// In place, for want of room.
+pub const WITHOUT_ROOM: Destination = Destination::InPlace {
+    safety_backup: true,
+    keeps_old: false,
+};
+
 /// Everything that a restore must bring back, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
@@ -272,11 +278,7 @@ impl Small {
 
     /// Restores where there is no room to keep the old state, with the backup that is the only way back.
     pub fn restore_without_room(&self, id: &str, control: Control<'_>) -> Result<Restored> {
-        let destination = Destination::InPlace {
-            safety_backup: true,
-            keeps_old: false,
-        };
-        self.restore_to(id, destination, control, &Silent)
+        self.restore_to(id, WITHOUT_ROOM, control, &Silent)
     }
 
     pub fn restore_to(

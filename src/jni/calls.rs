@@ -14,24 +14,26 @@ use crate::command::delete::delete as delete_backup;
 use crate::command::doctor::{Diagnosis, Examined, doctor as examine};
 use crate::command::document::to_json;
 use crate::command::drill::{self, DrillOptions};
-use crate::command::forget::{self, ForgetOptions, Forgotten};
+use crate::command::forget::{self, ForgetOptions};
 use crate::command::init::{Claim, init as make_repository};
 use crate::command::list::{BackupSummary, ListOptions, list as listed};
 use crate::command::pin::set_pin;
 use crate::command::prune;
+use crate::command::restore::states::kept_states;
 use crate::command::restore::{self, Destination, RestoreOptions};
-use crate::command::runs::{Books, recent};
+use crate::command::runs::{Books, back_up, recent};
 use crate::command::show::show as detail;
 use crate::command::status::{StatusReport, restore as last_restore};
 use crate::command::storage::{repositories as repositories_of, storage_use, test as try_storage};
 use crate::command::verify::verify as check;
 use crate::config::{Configuration, ConfigurationFile};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::manifest::{InstanceIdentity, Status};
 use crate::format::record::Lease;
 use crate::instance::history::RunReport;
 use crate::job;
-use crate::repository::prune::Pruned;
+use crate::progress::Progress;
+use crate::repository::Repository;
 use crate::repository::verify::VerifyOptions;
 use crate::storage;
 use crate::tomcat;
@@ -87,15 +89,19 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         let section = place.section(None)?;
         let targets = copy::targets(&configuration, &section, &request.copy_to)?;
         // A backup does not fail because nothing can be written down of it.
+        let open = || place.repository();
         let taken = match Books::open(&instance, &configuration, place.zone()) {
-            Ok(books) => {
-                let open = || place.repository();
-                books.back_up(&section.url, open, &options, &surroundings, progress)?
-            }
+            Ok(books) => books.back_up(&section.url, open, &options, &surroundings, progress)?,
             Err(error) => {
                 progress.warn(&format!("nothing is written down of this run: {error}"));
-                let repository = place.repository()?;
-                backup::run(&instance, &repository, &options, &surroundings, progress)?
+                back_up(
+                    &instance,
+                    &configuration,
+                    open,
+                    &options,
+                    &surroundings,
+                    progress,
+                )?
             }
         };
         if targets.is_empty() {
@@ -149,16 +155,26 @@ pub fn verify(place: &Workplace, request: &str) -> Result<String> {
     };
     place.operation().run("verify", |progress| {
         let verified = check(&repository, &options, progress)?;
-        if let Some(damage) = verified.damage() {
-            let (instance, configuration) = (place.instance()?, place.configuration()?);
-            let location = repository.storage().location();
-            match Books::open(&instance, &configuration, place.zone()) {
-                Ok(books) => books.verify_failed(&location, &damage, progress),
-                Err(error) => progress.warn(&format!("nobody is told of the damage: {error}")),
-            }
+        if let Some(damage) = verified.damage()
+            && let Err(error) = tell(place, &repository, &damage, progress)
+        {
+            progress.warn(&format!("nobody is told of the damage: {error}"));
         }
         to_json(&verified)
     })
+}
+
+/// Tells whom the damage concerns.
+fn tell(
+    place: &Workplace,
+    repository: &Repository,
+    damage: &Error,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (instance, configuration) = (place.instance()?, place.configuration()?);
+    let books = Books::open(&instance, &configuration, place.zone())?;
+    books.verify_failed(&repository.storage().location(), damage, progress);
+    Ok(())
 }
 
 /// Restores one backup for trial.
@@ -203,12 +219,6 @@ pub fn delete(place: &Workplace, request: &str) -> Result<String> {
 
 /// Takes away what no rule keeps.
 pub fn forget(place: &Workplace, request: &str) -> Result<String> {
-    #[derive(Serialize)]
-    struct Answer {
-        #[serde(flatten)]
-        forgotten: Forgotten,
-        prune: Option<Pruned>,
-    }
     let request: requests::Forget = parse(request)?;
     let (instance, repository) = (place.instance()?, place.repository()?);
     let mut retention = place.configuration()?.retention;
@@ -225,16 +235,13 @@ pub fn forget(place: &Workplace, request: &str) -> Result<String> {
         });
     }
     place.operation().run("forget", |progress| {
-        let forgotten = forget::run(&instance, &repository, &options, progress)?;
-        let mut pruned = None;
-        if request.prune {
-            let how = prune::options(&options.retention, None);
-            pruned = Some(prune::run(Some(&instance), &repository, &how, progress)?);
-        }
-        to_json(&Answer {
-            forgotten,
-            prune: pruned,
-        })
+        to_json(&forget::run_and_prune(
+            &instance,
+            &repository,
+            &options,
+            request.prune,
+            progress,
+        )?)
     })
 }
 
@@ -332,15 +339,25 @@ pub fn undo(place: &Workplace, request: &str) -> Result<String> {
 
 /// The restore or undo that runs, or how one ended.
 pub fn job(place: &Workplace, request: &str) -> Result<String> {
+    #[derive(Serialize)]
+    struct Answer {
+        #[serde(flatten)]
+        report: StatusReport,
+        /// Whether the state before the last restore is kept.
+        can_undo: bool,
+    }
     let request: requests::Job = parse(request)?;
     let instance = place.instance()?;
-    to_json(&match &request.job {
+    let report = match &request.job {
         None => last_restore(&instance)?,
         Some(job) => StatusReport {
             restore: Some(job::Place::of(&instance).find(job)?),
             runs: None,
         },
-    })
+    };
+    let can_undo = kept_states(&instance.source_path)
+        .is_ok_and(|states| states.iter().any(|state| state.is_replaced));
+    to_json(&Answer { report, can_undo })
 }
 
 /// How the last runs ended, also those that failed.

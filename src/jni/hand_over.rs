@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::children;
 use super::requests::{Restore, Undo};
 use super::workplace::Workplace;
+use crate::command::restore::recovery;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::progress::Progress;
 
@@ -51,6 +52,9 @@ pub fn undo(place: &Workplace, request: &Undo) -> Result<String> {
 }
 
 fn run(place: &Workplace, plan: &'static str, words: Words, dry_run: bool) -> Result<String> {
+    // The command would first finish or reverse one that was broken off, and stop this JVM for it, whose end takes its
+    // children along.
+    recovery::refuse_unfinished(&place.instance()?)?;
     if dry_run {
         place
             .operation()

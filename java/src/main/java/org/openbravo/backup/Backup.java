@@ -323,10 +323,18 @@ public final class Backup implements AutoCloseable {
     return restoreStatusOf(Objects.requireNonNull(job));
   }
 
+  /** Whether the state before the last restore is kept; {@link #planUndo} looks closer. */
+  public boolean canUndo() {
+    return report(null).flag("can_undo");
+  }
+
   private RestoreStatus restoreStatusOf(String job) {
+    return report(job).document("restore", RestoreStatus::new);
+  }
+
+  private Report report(String job) {
     String request = Json.write(Collections.singletonMap("job", job));
-    return new Report(Document.fields(BackupNative.job(handle, request)))
-        .document("restore", RestoreStatus::new);
+    return new Report(Document.fields(BackupNative.job(handle, request)));
   }
 
   /** How the last runs ended, also those that failed; at most {@code count} (65,535). */

@@ -47,8 +47,4 @@ public final class BackupOptions extends Request {
   public BackupOptions copyTo(String repository) {
     return new BackupOptions(withMore("copy_to", repository));
   }
-
-  String json(boolean dryRun) {
-    return Json.write(with("dry_run", dryRun));
-  }
 }

@@ -20,7 +20,7 @@ public final class Diagnosis extends Document {
   }
 
   /** One thing that was looked at. */
-  public static final class Check extends Document {
+  public static class Check extends Document {
     Check(Map<String, Object> fields) {
       super(fields);
     }

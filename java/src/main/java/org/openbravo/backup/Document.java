@@ -93,6 +93,11 @@ public abstract class Document {
     return value instanceof Map ? make.apply((Map<String, Object>) value) : null;
   }
 
+  /** An object within that has no class of its own, or null. */
+  final Document inner(String name) {
+    return document(name, Inner::new);
+  }
+
   private <T> List<T> items(String name, Function<Object, T> make) {
     List<T> items = new ArrayList<>();
     Object value = fields.get(name);
@@ -100,5 +105,11 @@ public abstract class Document {
       ((List<?>) value).forEach(item -> items.add(make.apply(item)));
     }
     return Collections.unmodifiableList(items);
+  }
+
+  private static final class Inner extends Document {
+    private Inner(Map<String, Object> fields) {
+      super(fields);
+    }
   }
 }

@@ -24,8 +24,4 @@ public final class DrillOptions extends Request {
   public DrillOptions directory(Path directory) {
     return new DrillOptions(with("directory", directory.toString()));
   }
-
-  String json(boolean dryRun) {
-    return Json.write(with("dry_run", dryRun));
-  }
 }

@@ -85,8 +85,4 @@ public final class ForgetOptions extends Request {
     rules.put(rule, count);
     return new ForgetOptions(with("rules", Collections.unmodifiableMap(rules)));
   }
-
-  String json(boolean dryRun) {
-    return Json.write(with("dry_run", dryRun));
-  }
 }

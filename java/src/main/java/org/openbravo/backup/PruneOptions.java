@@ -18,8 +18,4 @@ public final class PruneOptions extends Request {
   public PruneOptions graceHours(int hours) {
     return new PruneOptions(with("grace_hours", hours));
   }
-
-  String json(boolean dryRun) {
-    return Json.write(with("dry_run", dryRun));
-  }
 }

@@ -44,4 +44,8 @@ abstract class Request {
   String json() {
     return Json.write(options);
   }
+
+  final String json(boolean dryRun) {
+    return Json.write(with("dry_run", dryRun));
+  }
 }

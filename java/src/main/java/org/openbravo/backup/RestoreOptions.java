@@ -64,8 +64,4 @@ public final class RestoreOptions extends Request {
   boolean isBeside() {
     return option("to_database") != null || option("to_directory") != null;
   }
-
-  String json(boolean dryRun) {
-    return Json.write(with("dry_run", dryRun));
-  }
 }

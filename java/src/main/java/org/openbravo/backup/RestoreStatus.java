@@ -73,7 +73,7 @@ public final class RestoreStatus extends Document {
     return time("started_at");
   }
 
-  /** When it ended, or null. */
+  /** When it ended; null while it runs, and where its process ended without a word. */
   public Instant finishedAt() {
     return time("finished_at");
   }
@@ -88,14 +88,8 @@ public final class RestoreStatus extends Document {
     return texts("warnings");
   }
 
-  private About about() {
-    return document("about", About::new);
-  }
-
-  private static final class About extends Document {
-    private About(Map<String, Object> fields) {
-      super(fields);
-    }
+  private Document about() {
+    return inner("about");
   }
 
   /** What came of it. */

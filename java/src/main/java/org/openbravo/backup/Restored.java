@@ -41,19 +41,13 @@ public final class Restored extends Document {
 
   /** What was changed to make the copy harmless; empty where that was not asked for. */
   public List<Change> neutralized() {
-    Neutralized neutralized = document("neutralized", Neutralized::new);
+    Document neutralized = inner("neutralized");
     return neutralized == null ? List.of() : neutralized.documents("changes", Change::new);
   }
 
   /** What could not be made as it was. */
   public List<String> warnings() {
     return texts("warnings");
-  }
-
-  private static final class Neutralized extends Document {
-    private Neutralized(Map<String, Object> fields) {
-      super(fields);
-    }
   }
 
   /** A change that makes a copy harmless. */

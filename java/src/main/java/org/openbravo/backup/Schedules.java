@@ -63,14 +63,8 @@ public final class Schedules extends Document {
 
     /** When its next backup begins, or null. */
     public Instant next() {
-      Next next = document("next", Next::new);
+      Document next = inner("next");
       return next == null ? null : next.time("starts_at");
-    }
-  }
-
-  private static final class Next extends Document {
-    private Next(Map<String, Object> fields) {
-      super(fields);
     }
   }
 }

@@ -28,29 +28,9 @@ public final class StorageTest extends Document {
   }
 
   /** One thing that was tried. */
-  public static final class Step extends Document {
+  public static final class Step extends Diagnosis.Check {
     private Step(Map<String, Object> fields) {
       super(fields);
-    }
-
-    /** What. */
-    public String name() {
-      return text("name");
-    }
-
-    /** {@code ok}, {@code warning} or {@code failure}. */
-    public String result() {
-      return text("result");
-    }
-
-    /** What was found. */
-    public String found() {
-      return text("found");
-    }
-
-    /** What to do, or null. */
-    public String remedy() {
-      return text("remedy");
     }
 
     /** How long it took. */

@@ -56,7 +56,7 @@ public final class StorageUse extends Document {
 
   /** How many more backups there is room for, or null where the last ones do not tell. */
   public Long roomForBackups() {
-    Forecast forecast = document("forecast", Forecast::new);
+    Document forecast = inner("forecast");
     return forecast == null ? null : forecast.numberOrNull("room_for_backups");
   }
 
@@ -64,13 +64,7 @@ public final class StorageUse extends Document {
    * When the device is full if nothing is forgotten, or null where that is far off or not known.
    */
   public Instant fullAt() {
-    Forecast forecast = document("forecast", Forecast::new);
+    Document forecast = inner("forecast");
     return forecast == null ? null : forecast.time("full_at");
-  }
-
-  private static final class Forecast extends Document {
-    private Forecast(Map<String, Object> fields) {
-      super(fields);
-    }
   }
 }

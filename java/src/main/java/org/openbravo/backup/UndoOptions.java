@@ -18,8 +18,4 @@ public final class UndoOptions extends Request {
   public UndoOptions noSafetyBackup() {
     return new UndoOptions(with("no_safety_backup", true));
   }
-
-  String json(boolean dryRun) {
-    return Json.write(with("dry_run", dryRun));
-  }
 }

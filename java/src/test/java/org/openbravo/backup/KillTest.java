@@ -61,10 +61,7 @@ class KillTest {
       System.out.println("the JVM was killed while its restore was at " + status.stage() + ", "
           + status.percent() + " %");
       assertEquals("second", World.sql("java_kill", "SELECT state FROM marker"));
-      while (status.isRunning()) {
-        Thread.sleep(100);
-        status = backup.restoreStatus(job);
-      }
+      status = World.ended(backup, job);
       assertTrue(status.outcome().isRestored(), status.json());
       assertEquals("first", World.sql("java_kill", "SELECT state FROM marker"));
       assertEquals("first", Files.readString(file));

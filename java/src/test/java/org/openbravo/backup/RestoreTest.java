@@ -102,7 +102,7 @@ class RestoreTest {
       assertEquals("the first", running.label());
       World.fails(BackupException.Code.LOCKED,
           () -> backup.restore(RestoreOptions.of(taken.id())));
-      RestoreStatus ended = ended(backup, job);
+      RestoreStatus ended = World.ended(backup, job.job());
       assertTrue(ended.outcome().isRestored(), ended.json());
       assertTrue(ended.percent() == 100 && !ended.isUndo(), ended.json());
       assertTrue(ended.finishedAt().isAfter(before), ended.json());
@@ -111,26 +111,18 @@ class RestoreTest {
       assertTrue(Files.isReadable(Path.of(job.logFile())), job.json());
       assertState("first", file);
 
+      assertTrue(backup.canUndo());
       UndoPlan undo = backup.planUndo();
       BackupSummary safety = backup.list(ListOptions.all()).backups().get(0);
       assertEquals("automated", safety.type());
       assertEquals(safety.id(), undo.state().safetyBackup());
       RestoreJob undoing = backup.undo(UndoOptions.last().noSafetyBackup());
-      RestoreStatus undone = ended(backup, undoing);
+      RestoreStatus undone = World.ended(backup, undoing.job());
       assertTrue(undone.isUndo() && undone.outcome().isRestored(), undone.json());
       assertState("second", file);
     } finally {
       World.dropDatabases(DATABASE);
     }
-  }
-
-  private static RestoreStatus ended(Backup backup, RestoreJob job) throws InterruptedException {
-    RestoreStatus status = backup.restoreStatus(job.job());
-    while (status.isRunning()) {
-      Thread.sleep(100);
-      status = backup.restoreStatus(job.job());
-    }
-    return status;
   }
 
   private static void assertState(String state, Path file) throws Exception {

@@ -53,6 +53,16 @@ final class World {
     }
   }
 
+  /** Waits until a restore or an undo has ended; how it did. */
+  static RestoreStatus ended(Backup backup, String job) throws InterruptedException {
+    RestoreStatus status = backup.restoreStatus(job);
+    while (status.isRunning()) {
+      Thread.sleep(100);
+      status = backup.restoreStatus(job);
+    }
+    return status;
+  }
+
   /** Options for the instance with a configuration of its own in an empty directory. */
   static OpenOptions options(Path directory) {
     return OpenOptions.of(instance()).configuration(directory.resolve("obbackup.toml"));

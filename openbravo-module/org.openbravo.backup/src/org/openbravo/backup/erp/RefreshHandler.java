@@ -9,7 +9,6 @@ import org.openbravo.backup.Backup;
 import org.openbravo.backup.BackupException;
 import org.openbravo.backup.RestoreStatus;
 import org.openbravo.backup.StorageUse;
-import org.openbravo.backup.UndoOptions;
 
 /** Reads the repository anew: its backups into the table, and its room. */
 public class RefreshHandler extends SystemAdministratorHandler {
@@ -39,19 +38,11 @@ public class RefreshHandler extends SystemAdministratorHandler {
     if (restore == null || restore.isRunning()) {
       return null;
     }
-    boolean canUndo = canUndo(backup);
-    boolean isNews = restore.finishedAt().isAfter(Instant.now().minus(NEWS));
+    boolean canUndo = backup.canUndo();
+    // Of one whose process was killed nobody has written down when it ended.
+    Instant ended = restore.finishedAt() == null ? restore.startedAt() : restore.finishedAt();
+    boolean isNews = ended.isAfter(Instant.now().minus(NEWS));
     return canUndo || isNews ? Replacement.outcome(restore).json().put("canUndo", canUndo) : null;
-  }
-
-  /** Whether the state before the last restore is still there. */
-  private static boolean canUndo(Backup backup) {
-    try {
-      backup.planUndo();
-      return true;
-    } catch (BackupException e) {
-      return false;
-    }
   }
 
   private static JSONObject described(StorageUse use, int backups) throws JSONException {

@@ -124,9 +124,8 @@ pub fn arrive(
 /// would run, rather than into one that is merely installed.
 fn with_tomcats(environment: &Environment, configuration: &Configuration) -> Environment {
     let mut environment = environment.clone();
-    let configured = configuration.tomcat.base.clone();
-    let bases = tomcat::bases(Systemd::running().as_ref());
-    let first = configured.into_iter().chain(bases);
+    let systemd = Systemd::running();
+    let first = tomcat::bases(&configuration.tomcat, systemd.as_ref());
     environment.tomcat_directories.splice(0..0, first);
     environment
 }

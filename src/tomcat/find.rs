@@ -43,9 +43,9 @@ pub fn open(
     if instance.deploy_path.is_some() || configuration.instance.deploy_path.is_some() {
         return Ok(instance);
     }
-    let configured = configuration.tomcat.base.clone();
-    let mut bases = configured.into_iter().chain(bases(systemd));
-    let Some(found) = bases.find_map(|base| deployed_in(&base, &instance)) else {
+    let found =
+        bases(&configuration.tomcat, systemd).find_map(|base| deployed_in(&base, &instance));
+    let Some(found) = found else {
         return Ok(instance);
     };
     let mut configuration = configuration.clone();
@@ -53,11 +53,13 @@ pub fn open(
     Instance::open(source_path, environment, &configuration)
 }
 
-/// The directories of every Tomcat that runs here, then of those that systemd would run.
-pub fn bases(systemd: Option<&Systemd>) -> Vec<PathBuf> {
-    let running = Jvm::all().into_iter().map(|jvm| jvm.base);
-    let units = systemd.map(Systemd::bases).unwrap_or_default();
-    running.chain(units).filter(|base| is_base(base)).collect()
+/// The directories of the Tomcat that the configuration names, of every one that runs here, then of those that systemd
+/// would run; each is looked for when the ones before were not it.
+pub fn bases(section: &TomcatSection, systemd: Option<&Systemd>) -> impl Iterator<Item = PathBuf> {
+    let running = std::iter::once_with(Jvm::all).flatten().map(|jvm| jvm.base);
+    let units = systemd.into_iter().flat_map(Systemd::bases);
+    let found = running.chain(units).filter(|base| is_base(base));
+    section.base.clone().into_iter().chain(found)
 }
 
 /// Where in the Tomcat of this directory `instance` is deployed: below its `webapps`, else where its `server.xml`
@@ -76,7 +78,7 @@ fn deployed_in(base: &Path, instance: &Instance) -> Option<PathBuf> {
 /// nothing tells of one.
 ///
 /// Its directory: as configured, else the one that the deployed application lies in, else what the environment
-/// says, else that of a running Tomcat in which the instance is deployed. Its control: as configured, else the
+/// says, else that of a Tomcat that runs, or that systemd would run, in which the instance is deployed. Its control: as configured, else the
 /// systemd unit of its process or for its directory, else its own script.
 pub fn find(
     instance: &Instance,
@@ -85,7 +87,7 @@ pub fn find(
     systemd: Option<Systemd>,
 ) -> Result<Option<Tomcat>> {
     let running = Jvm::all();
-    let base = base(instance, environment, section, &running)?;
+    let base = base(instance, environment, section, &running, systemd.as_ref())?;
     let process = base.as_ref().and_then(|base| {
         running
             .into_iter()
@@ -148,6 +150,7 @@ fn base(
     environment: &Environment,
     section: &TomcatSection,
     running: &[Jvm],
+    systemd: Option<&Systemd>,
 ) -> Result<Option<PathBuf>> {
     if let Some(base) = &section.base {
         if is_base(base) {
@@ -175,11 +178,12 @@ fn base(
     if let Some(base) = named.into_iter().flatten().find(|base| is_base(base)) {
         return Ok(Some(base));
     }
+    let units = systemd.into_iter().flat_map(Systemd::bases);
     Ok(running
         .iter()
-        .map(|jvm| &jvm.base)
-        .find(|base| deployed_in(base, instance).is_some())
-        .cloned())
+        .map(|jvm| jvm.base.clone())
+        .chain(units.filter(|base| is_base(base)))
+        .find(|base| deployed_in(base, instance).is_some()))
 }
 
 fn is_base(directory: &Path) -> bool {

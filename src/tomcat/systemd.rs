@@ -94,9 +94,8 @@ impl Systemd {
     }
 
     /// The directories of the Tomcats that units are for.
-    pub(super) fn bases(&self) -> Vec<PathBuf> {
-        let units = UNITS.iter().filter_map(|name| self.show(name));
-        units.filter_map(|unit| unit.base()).collect()
+    pub(super) fn bases(&self) -> impl Iterator<Item = PathBuf> {
+        UNITS.iter().filter_map(|name| self.show(name)?.base())
     }
 
     /// An error of kind `NotFound` where there is no such unit.

@@ -106,6 +106,14 @@ impl Session {
         .map(Some)
     }
 
+    /// The instance, wherever its web application is: to find that, every Tomcat here is looked at.
+    fn instance_alone(&self) -> Result<Option<Instance>> {
+        let Some(source_path) = self.source_path() else {
+            return Ok(None);
+        };
+        Instance::open(&source_path, &self.environment, &self.configuration()?).map(Some)
+    }
+
     /// The instance, which the command cannot do without.
     pub fn instance(&self) -> Result<Instance> {
         self.instance_if_any()?.ok_or_else(|| {
@@ -190,14 +198,14 @@ impl Session {
 
     /// The owner of the instance: what is made in a repository belongs to them, whoever runs this.
     pub fn owner(&self) -> Option<Owner> {
-        let instance = self.instance_if_any().ok().flatten();
+        let instance = self.instance_alone().ok().flatten();
         instance.map(|instance| instance.owner)
     }
 
     /// The backup that `text` names. `latest` is the instance's own where there is one.
     pub fn resolve(&self, repository: &Repository, text: &str) -> Result<Backup> {
         let instance = if text == "latest" {
-            self.instance_if_any()?
+            self.instance_alone()?
         } else {
             None
         };

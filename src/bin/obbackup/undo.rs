@@ -56,9 +56,9 @@ pub struct Undo {
 pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
     let instance = session.instance()?;
     let surroundings = session.surroundings()?;
+    let mut plan = undo::plan(&instance, &surroundings)?;
+    let tomcat = session.tomcat(&instance)?;
     if arguments.dry_run || !arguments.yes {
-        let mut plan = undo::plan(&instance, &surroundings)?;
-        let tomcat = session.tomcat(&instance)?;
         plan.notes.push(job::page_note(session, tomcat.as_ref())?);
         if arguments.dry_run {
             session
@@ -78,15 +78,13 @@ pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
     } else {
         Some(session.repository()?)
     };
-    let tomcat = session.tomcat(&instance)?;
     check_tomcat(tomcat.as_ref())?;
-    let state = undo::plan(&instance, &surroundings)?.state;
     if arguments.detach {
         return job::detach(session, Verb::Undo, &instance, tomcat.as_ref());
     }
     let request = Request {
         instance: &instance,
-        about: About::undo(&instance, state.at),
+        about: About::undo(&instance, plan.state.at),
         tomcat: tomcat.as_ref(),
         id: arguments.job.as_deref(),
     };

@@ -368,9 +368,10 @@ impl Job<'_> {
     /// Before anything is written: a device that fills up half-way helps nobody.
     fn check_room(&self, connection: Option<&Connection>) -> Result<()> {
         let seen = &self.begun.seen;
-        if seen.storage().space()?.is_none() {
+        let storage = seen.storage();
+        let Some(room) = storage.space()? else {
             return Ok(());
-        }
+        };
         let found = seen.backups()?;
         let previous: Vec<Backup> = found
             .backups
@@ -386,7 +387,7 @@ impl Job<'_> {
                 .and_then(|text| text.parse().ok()),
             _ => None,
         };
-        space::check_room(seen, &previous, database_bytes)
+        space::check_room(&storage.location(), &room, &previous, database_bytes)
     }
 }
 

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::list::BackupSummary;
-use super::tenant;
+use super::{prune, tenant};
 use crate::config::retention::{KeepRules, RetentionSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::manifest::{BackupId, BackupType, Part, Status};
-use crate::format::record::{LeaseMode, MarkKind, Run};
+use crate::format::record::{LeaseMode, Mark, MarkKind, Run};
 use crate::format::{path, sealed};
 use crate::instance::Instance;
 use crate::progress::Progress;
@@ -19,6 +19,7 @@ use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::repository::chunk_set::ChunkSet;
 use crate::repository::glance::Rooms;
+use crate::repository::prune::Pruned;
 use crate::repository::references::for_each_piece;
 use crate::repository::retention::{Candidate, Fate, judge, limit_room, order_of_room};
 
@@ -73,6 +74,16 @@ pub struct Forgotten {
     pub kept: u64,
     /// What could not be done, each with the reason.
     pub notes: Vec<String>,
+}
+
+/// What is forgotten, and the room that came back at once.
+#[derive(Debug, Clone, Serialize)]
+pub struct ForgottenAndPruned {
+    /// What was forgotten.
+    #[serde(flatten)]
+    pub forgotten: Forgotten,
+    /// The room that was given back afterwards, where that was asked for.
+    pub prune: Option<Pruned>,
 }
 
 /// Judges the backups of `instance`, and changes nothing.
@@ -214,18 +225,39 @@ pub fn run(
     })
 }
 
+/// Forgets, and gives back the room where `prunes`.
+pub fn run_and_prune(
+    instance: &Instance,
+    repository: &Repository,
+    options: &ForgetOptions,
+    prunes: bool,
+    progress: &dyn Progress,
+) -> Result<ForgottenAndPruned> {
+    let forgotten = run(instance, repository, options, progress)?;
+    let mut pruned = None;
+    if prunes {
+        let how = prune::options(&options.retention, None);
+        pruned = Some(prune::run(Some(instance), repository, &how, progress)?);
+    }
+    Ok(ForgottenAndPruned {
+        forgotten,
+        prune: pruned,
+    })
+}
+
 /// Of every backup that was restored for trial, when that was last done and whether it passed.
 pub(super) fn drills(repository: &Repository) -> Result<HashMap<BackupId, (DateTime<Utc>, bool)>> {
-    let mut last: HashMap<BackupId, (DateTime<Utc>, bool)> = HashMap::new();
-    let marks = repository.marks()?.into_values().flatten();
-    for mark in marks.filter(|mark| mark.kind == MarkKind::Drill) {
-        let passed = mark.drill.is_some_and(|drill| drill.passed);
-        let known = last.entry(mark.backup).or_insert((mark.at, passed));
-        if mark.at >= known.0 {
-            *known = (mark.at, passed);
-        }
-    }
-    Ok(last)
+    let last = |(backup, marks): (BackupId, Vec<Mark>)| {
+        let drills = marks
+            .into_iter()
+            .filter(|mark| mark.kind == MarkKind::Drill);
+        let last = drills.max_by_key(|mark| mark.at)?;
+        Some((
+            backup,
+            (last.at, last.drill.is_some_and(|drill| drill.passed)),
+        ))
+    };
+    Ok(repository.marks()?.into_iter().filter_map(last).collect())
 }
 
 /// The schedule that took the backup, as the record of its run says.

@@ -15,7 +15,6 @@ use serde::Serialize;
 use super::backup::BackupOptions;
 use super::copy::{self, CopyOutcome, copy_to_each};
 use super::forget::{self, ForgetOptions};
-use super::prune;
 use super::runs::{Books, CopiesOfANight, Night, ScheduledRun};
 use super::surroundings::Surroundings;
 use super::watch;
@@ -241,7 +240,9 @@ impl<'a> Nights<'a> {
             {
                 self.warn(&format!("older backups could not be forgotten: {error}"));
             }
-            if !self.stop.load(Ordering::Relaxed) {
+            // One that waits for other work has left nothing, and comes again every few seconds.
+            let waits = matches!(&night, Err(error) if error.kind() == ErrorKind::Locked);
+            if !waits && !self.stop.load(Ordering::Relaxed) {
                 self.watch_room(&books, choice);
             }
         }
@@ -268,16 +269,12 @@ impl<'a> Nights<'a> {
         instance: &Instance,
         choice: &RepositoryChoice,
     ) -> Result<()> {
-        let retention = &configuration.retention;
         let repository = Repository::at(&choice.section, Some(instance.owner), self.cache())?;
         let options = ForgetOptions {
-            retention: retention.clone(),
+            retention: configuration.retention.clone(),
             ..ForgetOptions::default()
         };
-        forget::run(instance, &repository, &options, &self.progress)?;
-        let options = prune::options(retention, None);
-        prune::run(Some(instance), &repository, &options, &self.progress)?;
-        Ok(())
+        forget::run_and_prune(instance, &repository, &options, true, &self.progress).map(drop)
     }
 
     fn cache(&self) -> Option<&Path> {

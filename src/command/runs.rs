@@ -131,11 +131,14 @@ impl<'a> Books<'a> {
         progress: &dyn Progress,
     ) -> Result<BackupTaken> {
         let watched = Watched::new(self, progress, place, options.backup_type, None);
-        let taken = open().and_then(|repository| {
-            let taken = backup::run(self.instance, &repository, options, surroundings, &watched)?;
-            self.expire(&repository, surroundings, &watched);
-            Ok(taken)
-        });
+        let taken = back_up(
+            self.instance,
+            self.configuration,
+            open,
+            options,
+            surroundings,
+            &watched,
+        );
         let report = watched.report(taken.as_ref());
         self.close(report, &Circumstances::default(), progress);
         taken
@@ -164,7 +167,13 @@ impl<'a> Books<'a> {
                 &occasion,
                 task.tries,
             )?;
-            self.expire(&repository, surroundings, &watched);
+            expire(
+                self.instance,
+                self.configuration,
+                &repository,
+                surroundings,
+                &watched,
+            );
             Ok(taken)
         });
         let elsewhere = |run: &Run, again: Option<Again>| -> Result<()> {
@@ -264,22 +273,6 @@ impl<'a> Books<'a> {
             ..self.report(COPY, &copied.names.join(", "), copied.started_at)
         };
         self.close(report, &Circumstances::default(), progress);
-    }
-
-    /// What restores have replaced is kept for some days only.
-    fn expire(
-        &self,
-        repository: &Repository,
-        surroundings: &Surroundings,
-        progress: &dyn Progress,
-    ) {
-        let expiry = Expiry {
-            instance: self.instance,
-            repository,
-            surroundings,
-            progress,
-        };
-        expiry.expire_due(self.configuration.restore.keeps_old());
     }
 
     /// A schedule's moment goes by without a run, because `reason` lasted too long.
@@ -482,6 +475,38 @@ fn events(report: &RunReport, failed_before: bool, was_missed: bool) -> Vec<Even
         events.push(Event::Succeeded);
     }
     events
+}
+
+/// Takes a backup that somebody asked for and writes nothing down of it: for where the books cannot be opened.
+pub fn back_up(
+    instance: &Instance,
+    configuration: &Configuration,
+    open: impl FnOnce() -> Result<Repository>,
+    options: &BackupOptions,
+    surroundings: &Surroundings,
+    progress: &dyn Progress,
+) -> Result<BackupTaken> {
+    let repository = open()?;
+    let taken = backup::run(instance, &repository, options, surroundings, progress)?;
+    expire(instance, configuration, &repository, surroundings, progress);
+    Ok(taken)
+}
+
+/// What restores have replaced is kept for some days only.
+fn expire(
+    instance: &Instance,
+    configuration: &Configuration,
+    repository: &Repository,
+    surroundings: &Surroundings,
+    progress: &dyn Progress,
+) {
+    let expiry = Expiry {
+        instance,
+        repository,
+        surroundings,
+        progress,
+    };
+    expiry.expire_due(configuration.restore.keeps_old());
 }
 
 /// The repository's record of a run, as the history has it.

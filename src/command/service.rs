@@ -16,7 +16,6 @@ use crate::tomcat::systemd::Systemd;
 /// Where administrators' units lie.
 const UNITS: &str = "/etc/systemd/system";
 const UNIT_MODE: u32 = 0o644;
-const OWN_MODE: u32 = 0o755;
 /// How far the service stands back behind other work.
 const NICE: u8 = 10;
 
@@ -257,7 +256,7 @@ WantedBy=multi-user.target
 pub fn install(instance: &Instance, unit: &Unit, systemd: &Systemd) -> Result<()> {
     // The service may write there, but not make them.
     for directory in own_directories(instance) {
-        state::make_directory(&directory, instance.owner, OWN_MODE)?;
+        state::make_directory(&directory, instance.owner, state::PASSABLE)?;
     }
     let failed = || format!("cannot write `{}`", unit.path.display());
     let directory = unit.path.parent().unwrap_or(Path::new("/"));

@@ -162,17 +162,14 @@ fn inodes_are_low(space: &Space) -> bool {
 /// Refuses a backup that cannot fit, before anything is written. What it will take is guessed low, so that none is
 /// refused that would have fitted: as much as the last ones took on average, and a first one some of its database.
 pub fn check_room(
-    repository: &Repository,
+    location: &str,
+    space: &Space,
     previous: &[Backup],
     database_bytes: Option<u64>,
 ) -> Result<()> {
-    let Some(space) = repository.storage().space()? else {
-        return Ok(());
-    };
-    let usable = usable_bytes(&space);
+    let usable = usable_bytes(space);
     let expected = expected_bytes(previous, database_bytes, usable);
     let inodes = LEAST_INODES + expected / PACK_BYTES;
-    let location = repository.storage().location();
     if let Some(free) = space.free_inodes.filter(|free| *free < inodes) {
         return Err(full(format!(
             "`{location}` has room for {free} more files, and a backup makes about {inodes}"

@@ -33,8 +33,11 @@ impl StatusReport {
 /// Looks, at what this machine knows alone: so there is an answer while no repository can be reached. Runs of schedules
 /// that another node saw to are among it.
 pub fn status(instance: &Instance) -> Result<StatusReport> {
+    // Looking makes nothing: who may not write here, or on a full disk, gets an answer too.
+    let state = instance.state_if_any();
+    let runs = state.map(|state| runs::recent(&state, None, RUNS));
     Ok(StatusReport {
-        runs: Some(runs::recent(&instance.state()?, None, RUNS)?),
+        runs: Some(runs.transpose()?.unwrap_or_default()),
         ..restore(instance)?
     })
 }

@@ -14,7 +14,7 @@ use super::identity::Worker;
 use super::lock::Lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupId;
-use crate::format::record::{LeaseMode, Mark, MarkKind, Run, Takeover};
+use crate::format::record::{LeaseMode, Mark, MarkKind, OK, PARTIAL, Run, Takeover};
 use crate::format::{path, sealed};
 
 /// An instance as it presents itself to a repository.
@@ -118,8 +118,8 @@ impl Repository {
         Ok((lock, seen))
     }
 
-    /// The same for what only marks tell. Under the lease that every take-over needs too: then nobody can have come
-    /// in between unseen.
+    /// `Denied` where a mark tells that another machine has taken the tenant's instance over. Under the lease that
+    /// every take-over needs too: then nobody can have come in between unseen.
     pub fn check_takeovers(&self, tenant: Tenant<'_>) -> Result<()> {
         let holder = self.holder(&Backups::default(), tenant.instance)?;
         match holder {
@@ -194,18 +194,12 @@ impl Repository {
     /// Whether a backup or `init` of the instance ended well here: it made the repository, shares it, or had backups that were
     /// deleted since.
     fn has_worked_here(&self, instance: &str) -> Result<bool> {
-        for object in self.storage().list(path::RUNS)?.iter().rev() {
-            let Ok(run) = sealed::unseal::<Run>(&self.storage().read(&object.path)?) else {
-                continue;
-            };
-            if run.instance == instance
+        let worked = |run: &Run| {
+            run.instance == instance
                 && matches!(run.command.as_str(), "backup" | "init")
-                && matches!(run.outcome.as_str(), "ok" | "partial")
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+                && matches!(run.outcome.as_str(), OK | PARTIAL)
+        };
+        Ok(!self.last_runs(1, worked)?.is_empty())
     }
 }
 

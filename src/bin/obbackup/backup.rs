@@ -6,7 +6,7 @@ use comfy_table::Cell;
 
 use obbackup::command::backup::{self, BackupOptions, BackupPlan};
 use obbackup::command::copy::{self, CopyOutcome, TakenAndCopied, copy_to_each};
-use obbackup::command::restore::states::Expiry;
+use obbackup::command::runs::back_up;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
 
@@ -40,20 +40,16 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let place = section.url;
     let books = session.books(&instance, &configuration);
     let open = || session.repository();
-    let taken = session.work(|progress| {
-        if let Some(books) = &books {
-            return books.back_up(&place, open, &options, &surroundings, progress);
-        }
-        let repository = open()?;
-        let taken = backup::run(&instance, &repository, &options, &surroundings, progress)?;
-        Expiry {
-            instance: &instance,
-            repository: &repository,
-            surroundings: &surroundings,
+    let taken = session.work(|progress| match &books {
+        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
+        None => back_up(
+            &instance,
+            &configuration,
+            open,
+            &options,
+            &surroundings,
             progress,
-        }
-        .expire_due(configuration.restore.keeps_old());
-        Ok(taken)
+        ),
     })?;
     let copies = if targets.is_empty() {
         Vec::new()

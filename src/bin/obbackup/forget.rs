@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use clap::Args;
 use comfy_table::{Cell, Color};
 
-use obbackup::command::forget::{self, ForgetOptions, ForgetPlan, Forgotten, Judged};
-use obbackup::command::prune;
+use obbackup::command::forget::{self, ForgetOptions, ForgetPlan, ForgottenAndPruned, Judged};
 use obbackup::config::retention::KeepRules;
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::BackupType;
-use serde::Serialize;
 
 use crate::Outcome;
 use crate::arguments::words;
@@ -83,13 +81,6 @@ pub struct Forget {
     pub dry_run: bool,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(flatten)]
-    forgotten: &'a Forgotten,
-    prune: Option<obbackup::repository::prune::Pruned>,
-}
-
 pub fn run(session: &Session, arguments: &Forget) -> Result<Outcome> {
     let instance = session.instance()?;
     let options = options(session, arguments)?;
@@ -102,21 +93,10 @@ pub fn run(session: &Session, arguments: &Forget) -> Result<Outcome> {
             .show(&plan, |output| plan_text(output, &plan))?;
         return Ok(Outcome::Good);
     }
-    let (forgotten, pruned) = session.work(|progress| {
-        let forgotten = forget::run(&instance, &repository, &options, progress)?;
-        let pruned = if arguments.prune {
-            let how = prune::options(&options.retention, None);
-            Some(prune::run(Some(&instance), &repository, &how, progress)?)
-        } else {
-            None
-        };
-        Ok((forgotten, pruned))
+    let document = session.work(|progress| {
+        forget::run_and_prune(&instance, &repository, &options, arguments.prune, progress)
     })?;
-    let refused = !forgotten.notes.is_empty();
-    let document = Document {
-        forgotten: &forgotten,
-        prune: pruned,
-    };
+    let refused = !document.forgotten.notes.is_empty();
     session.output.show(&document, |_| text(&document))?;
     Ok(if refused {
         Outcome::But(ErrorKind::Partial)
@@ -195,8 +175,8 @@ fn row(output: &Output, judged: &Judged) -> Vec<Cell> {
     ]
 }
 
-fn text(document: &Document<'_>) -> String {
-    let forgotten = document.forgotten;
+fn text(document: &ForgottenAndPruned) -> String {
+    let forgotten = &document.forgotten;
     let mut text = format!(
         "{} forgotten, {} kept.\n",
         counted(forgotten.forgotten.len() as u64, "backup"),

@@ -68,44 +68,52 @@ fn look(examined: &Examined<'_>, schedules: &[Schedule]) -> Result<Option<Found>
         Some((schedule.name.clone(), next.starts_at))
     });
     let unit = service::unit_name(&instance.name);
+    let runner = nights::runner(instance)?;
     Ok(Some(Found {
         enabled: enabled().count(),
         next: coming.min_by_key(|(_, at)| *at),
         overdue: overdue(examined, enabled(), now)?,
-        runner: nights::runner(instance)?,
         service: examined
             .systemd
             .as_ref()
             .and_then(|systemd| Some((unit.clone(), systemd.state(&unit)?))),
-        crontab: crontab(examined),
+        // Whoever runs them is known then.
+        crontab: if runner.is_none() {
+            crontab(examined)
+        } else {
+            None
+        },
+        runner,
     }))
 }
 
 /// A run that should have begun some time ago, though nobody works on the repository and none is to be tried again.
 fn overdue<'a>(
     examined: &Examined<'_>,
-    enabled: impl Iterator<Item = &'a Schedule>,
+    mut enabled: impl Iterator<Item = &'a Schedule>,
     now: DateTime<Utc>,
 ) -> Result<Option<(String, DateTime<Utc>)>> {
-    let is_busy = examined
-        .repository
-        .as_ref()
-        .is_ok_and(|repository| repository.leases().is_ok_and(|leases| !leases.is_empty()));
     let Some(state) = examined.instance.state_if_any() else {
         return Ok(None);
     };
     let bytes = state.read(Ledger::FILE)?.unwrap_or_default();
     let mut ledger = Ledger::parse(&bytes);
-    for schedule in enabled.filter(|_| !is_busy) {
+    let late = enabled.find_map(|schedule| {
         let (handled, _) = ledger.handled(schedule, now);
-        if let Decision::Run(due) = decide(schedule, &examined.instance.id, handled, now)
-            && now - due.starts_at > LATE
-            && ledger.failed(schedule, due.due_at).is_none()
-        {
-            return Ok(Some((schedule.name.clone(), due.starts_at)));
+        match decide(schedule, &examined.instance.id, handled, now) {
+            Decision::Run(due)
+                if now - due.starts_at > LATE && ledger.failed(schedule, due.due_at).is_none() =>
+            {
+                Some((schedule.name.clone(), due.starts_at))
+            }
+            _ => None,
         }
-    }
-    Ok(None)
+    });
+    let is_busy = || {
+        let repository = examined.repository.as_ref();
+        repository.is_ok_and(|one| one.leases().is_ok_and(|leases| !leases.is_empty()))
+    };
+    Ok(late.filter(|_| !is_busy()))
 }
 
 fn judge(found: &Found) -> Check {
@@ -182,7 +190,7 @@ fn crontab(examined: &Examined<'_>) -> Option<Crontab> {
         let place = instance.source_path.to_string_lossy();
         text.lines().any(|line| {
             let line = line.trim_start().replace("\\%", "%");
-            !line.starts_with('#') && line.contains("schedule run") && line.contains(&*place)
+            !line.starts_with('#') && line.contains("schedule run") && names(&line, &place)
         })
     };
     let user = service::user_of(instance.owner).ok()?;
@@ -205,6 +213,15 @@ fn crontab(examined: &Examined<'_>) -> Option<Crontab> {
         place,
         has_daemon: has_daemon(),
     })
+}
+
+/// Whether a line names a directory or something in it, and not one whose name only begins like that.
+fn names(line: &str, place: &str) -> bool {
+    let ends = |rest: &str| {
+        let next = rest.chars().next();
+        next.is_none_or(|next| next.is_whitespace() || "/'\"".contains(next))
+    };
+    line.split(place).skip(1).any(ends)
 }
 
 fn listed(program: &Path, user: &str) -> Option<String> {
@@ -263,6 +280,24 @@ mod tests {
         Crontab {
             place: "the crontab of erp".to_owned(),
             has_daemon,
+        }
+    }
+
+    #[test]
+    fn a_directory_is_not_another_that_begins_like_it() {
+        for (line, named) in [
+            ("obbackup schedule run --instance /opt/ob --once", true),
+            ("obbackup schedule run --instance '/opt/ob'", true),
+            (
+                "obbackup schedule run --config /opt/ob/config/obbackup.toml",
+                true,
+            ),
+            (
+                "obbackup schedule run --instance /opt/ob-test --once",
+                false,
+            ),
+        ] {
+            assert_eq!(names(line, "/opt/ob"), named, "{line}");
         }
     }
 

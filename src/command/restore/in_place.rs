@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::super::arrival;
+use super::failure::hint_before;
 use super::journal::{DatabaseNames, Header, Journal, Purpose, Record};
 use super::recovery::AtWork;
 use super::states::Expiry;
@@ -285,12 +286,15 @@ pub(super) fn take_safety_backup(
         only: std::collections::BTreeSet::new(),
         read_all: false,
     };
-    let taken = backup::run(instance, repository, &options, surroundings, progress)
-        .map_err(|error| {
-            let text = error.hint_text().map(|hint| format!("{hint} ")).unwrap_or_default();
-            error.context("the backup of the present state failed, so nothing was restored").hint(format!(
-                "{text}Where the present state cannot be backed up any more, use --no-safety-backup."
-            ))
+    let taken =
+        backup::run(instance, repository, &options, surroundings, progress).map_err(|error| {
+            let hint = format!(
+                "{}Where the present state cannot be backed up any more, use --no-safety-backup.",
+                hint_before(&error)
+            );
+            error
+                .context("the backup of the present state failed, so nothing was restored")
+                .hint(hint)
         })?;
     if taken.summary.status == Status::Partial {
         progress.warn("the backup of the present state is partial");

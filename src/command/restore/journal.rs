@@ -6,7 +6,8 @@
 //!
 //! Records say what is intended, not what was done: which of two names a database has, and which of three
 //! places an entry is in, tells that better. So every step can be repeated, and there is no moment
-//! between an effect and its record that matters.
+//! between an effect and its record that matters. The one exception is [`Record::Reversed`]: behind it the new
+//! state may be removed, and places tell no more.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -108,9 +108,10 @@ impl Expiry<'_> {
     /// Removes what is of no use, else the state that has been kept longest, if there is one.
     pub(super) fn remove_oldest(&self) -> Result<Option<KeptState>> {
         let own = self.instance.source_path.join(OWN_DIRECTORY);
-        let mut states = kept_states(&self.instance.source_path)?;
-        states.sort_by_key(|state| std::cmp::Reverse((state.is_replaced, state.at)));
-        let oldest = states.pop();
+        let states = kept_states(&self.instance.source_path)?;
+        let oldest = states
+            .into_iter()
+            .min_by_key(|state| (state.is_replaced, state.at));
         if let Some(state) = &oldest {
             self.remove(&own.join(&state.run))?;
         }

@@ -115,19 +115,19 @@ def main():
                 result["stored"] = size(place / PLACES[name]) - before
                 results.setdefault((stage, name), []).append(result)
             if stage == "full":
-                restore(results)
+                restore(results, number)
                 instance(f"day {world}")
         print(f"round {number + 1} of {rounds} done", file=sys.stderr, flush=True)
     table(results)
 
 
-def restore(results):
-    """Into a new database: ours, and pg_restore from the scripts' dump."""
+def restore(results, number):
+    """Into a new database: ours, and pg_restore from the scripts' dump; who is first changes from round to round."""
     commands = {
         "obbackup": obbackup(f"--repository {place}/obbackup restore latest --to-database bench_restored --yes"),
         "pg_restore -j2": f"createdb bench_restored; pg_restore -j2 -d bench_restored {place}/scripts/db.dump",
     }
-    for name, command in commands.items():
+    for name, command in sorted(commands.items(), reverse=number % 2 == 1):
         results.setdefault(("restore", name), []).append(measured(command))
         shell("dropdb bench_restored; psql -qc CHECKPOINT postgres")
 

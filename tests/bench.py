@@ -116,17 +116,17 @@ def main():
                 result["stored"] = size(place / PLACES[name]) - before
                 results.setdefault((stage, name), []).append(result)
             if stage == "full":
-                restore(results, number)
+                restore(results)
                 instance(f"day {world}")
         print(f"round {number + 1} of {rounds} done", file=sys.stderr, flush=True)
     table(results)
 
 
-def restore(results, number):
-    """Into a new database: ours, and pg_restore from the scripts' dump.
+def restore(results):
+    """Into a new database: ours, and pg_restore from the scripts' dump, twice in both orders.
 
     The first restore on a server makes the files of its log, which those after it use again: so one goes before that
-    is not measured, and who is first of the two changes from round to round.
+    is not measured.
     """
     theirs = f"createdb bench_restored; pg_restore -j2 -d bench_restored {place}/scripts/db.dump"
     commands = {
@@ -134,8 +134,8 @@ def restore(results, number):
         "pg_restore -j2": theirs,
     }
     shell(f"{theirs}; {AFTER_RESTORE}")
-    for name, command in sorted(commands.items(), reverse=number % 2 == 1):
-        result = measured(command)
+    for name in (*commands, *reversed(commands)):
+        result = measured(commands[name])
         print(f"restore by {name}: {result['wall']:.1f} s", file=sys.stderr, flush=True)
         results.setdefault(("restore", name), []).append(result)
         shell(AFTER_RESTORE)

@@ -5,7 +5,7 @@ new repositories, and each begins every second pair; what is judged is the media
 command is that of its process; that of JNI is the call's, in a JVM that runs already.
 
 BENCH_ROUNDS       pairs (7)
-BENCH_MEGABYTES    size of the database (600; with `memory` 5000)
+BENCH_MEGABYTES    size of the database (600; with `memory` 6500, which makes 5 GB of data)
 BENCH_FILES        number of files (10000; with `memory` 5000)
 """
 
@@ -22,7 +22,7 @@ programs, java, place = map(pathlib.Path, sys.argv[1:4])
 is_memory = sys.argv[4:] == ["memory"]
 world = place / "instance"
 rounds = int(os.environ.get("BENCH_ROUNDS", 7))
-megabytes = int(os.environ.get("BENCH_MEGABYTES", 5000 if is_memory else 600))
+megabytes = int(os.environ.get("BENCH_MEGABYTES", 6500 if is_memory else 600))
 files = os.environ.get("BENCH_FILES", "5000" if is_memory else "10000")
 environment = dict(os.environ, CATALINA_BASE=str(world / "tomcat"))
 BAR = 1.05

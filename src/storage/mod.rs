@@ -80,6 +80,14 @@ pub trait Storage: Send + Sync {
             .map_or_else(|| check_path(path), |storage| storage.retain(path))
     }
 
+    /// Gives up whatever is being waited for: that fails with `Cancelled`, and what it was to make is there whole or not
+    /// at all. What is begun afterwards is not concerned. A storage that never waits long has nothing to give up.
+    fn interrupt(&self) {
+        if let Some(storage) = self.wrapped() {
+            storage.interrupt();
+        }
+    }
+
     /// Makes sure, before anything is changed, that what is believed without having been asked still holds.
     fn confirm(&self) -> Result<()> {
         self.wrapped().map_or(Ok(()), Storage::confirm)

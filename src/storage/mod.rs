@@ -227,12 +227,15 @@ fn range_error(path: &str, range: &Range<u64>, bytes: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::faulty::{Fault, Faulty, Operations};
     use super::memory::Memory;
     use super::*;
 
     /// Answers otherwise than a storage that has nothing of the kind.
-    struct Peculiar(Memory);
+    #[derive(Default)]
+    struct Peculiar(Memory, AtomicBool);
 
     const SPACE: Space = Space {
         total_bytes: 4,
@@ -270,6 +273,9 @@ mod tests {
         fn retain(&self, _path: &str) -> Result<()> {
             peculiar("retain")
         }
+        fn interrupt(&self) {
+            self.1.store(true, Ordering::SeqCst);
+        }
         fn confirm(&self) -> Result<()> {
             peculiar("confirm")
         }
@@ -298,14 +304,14 @@ mod tests {
 
     #[test]
     fn wrappers_pass_on_what_they_do_not_change() {
-        let inner = || Arc::new(Peculiar(Memory::default()));
-        let never = Faulty::at(inner(), Operations::All, u64::MAX, Fault::Flip);
-        let wrappers: [Box<dyn Storage>; 3] = [
-            Box::new(Retrying::new(inner(), Patience::default())),
-            Box::new(never),
-            Box::new(deadline::Deadline::new(inner(), Duration::from_mins(1))),
+        let wrap: [fn(Arc<Peculiar>) -> Box<dyn Storage>; 3] = [
+            |inner| Box::new(Retrying::new(inner, Patience::default())),
+            |inner| Box::new(Faulty::at(inner, Operations::All, u64::MAX, Fault::Flip)),
+            |inner| Box::new(deadline::Deadline::new(inner, Duration::from_mins(1))),
         ];
-        for wrapper in wrappers {
+        for wrap in wrap {
+            let inner = Arc::new(Peculiar::default());
+            let wrapper = wrap(inner.clone());
             let said = |result: Result<()>| result.unwrap_err().message();
             assert_eq!(said(wrapper.retain("x")), "retain");
             assert_eq!(said(wrapper.confirm()), "confirm");
@@ -315,6 +321,8 @@ mod tests {
             assert_eq!(wrapper.location(), "nowhere");
             assert!(wrapper.is_remote() && wrapper.shows_every_lease());
             assert_eq!(wrapper.clear_remains().unwrap(), 7);
+            wrapper.interrupt();
+            assert!(inner.1.load(Ordering::SeqCst));
         }
     }
 }

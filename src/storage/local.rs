@@ -431,6 +431,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_stale_handle_may_be_tried_again_and_says_what_to_do() {
+        let stale = io::Error::from_raw_os_error(rustix::io::Errno::STALE.raw_os_error());
+        let error = Local::hint(Error::io("cannot read `x`", stale), Path::new("/mnt/share"));
+        assert!(error.kind().is_retryable());
+        assert!(error.to_string().contains("Stale file handle"), "{error}");
+        assert_eq!(error.hint_text(), Some(SHARE_HINT));
+    }
+
+    #[test]
     fn the_top_of_a_device_can_be_a_repository_of_somebody_else() {
         use std::os::unix::fs::MetadataExt as _;
         let directory = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ build:
 # The jar with the native library and the command inside: java/target/obbackup-*.jar
 java: build
 	java/stage.sh release
-	cd java && mvn --quiet --batch-mode --define skipTests package
+	cd java && mvn --quiet --batch-mode --define style.color=never --define skipTests package
 
 # System packages, PostgreSQL servers and tools that are missing; needs root only where something is.
 setup:

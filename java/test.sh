@@ -21,7 +21,8 @@ jar() {
 # Closes with lines that .ci/run counts, and fails where a test failed or the JVM complained of a use of JNI.
 if [[ ${1:-} == inside ]]; then
   cache=$(tests/support/setup.sh cache)
-  export OBBACKUP_EXAMPLES=$3 OBBACKUP_TEST_CACHE=$cache
+  # Copies of what lies in buckets are kept where nobody's own are.
+  export OBBACKUP_EXAMPLES=$3 OBBACKUP_TEST_CACHE=$cache XDG_CACHE_HOME=$2/cache
   make_instance "$2" "$3"
   log=$2/maven.log
   status=0

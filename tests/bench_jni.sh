@@ -10,7 +10,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/$profile
 [[ $profile == debug ]] && build=() || build=(--release)
 cargo build "${build[@]}" --locked --lib --bins --examples
 java/stage.sh "$profile"
-(cd java && mvn --quiet --batch-mode --define skipTests package)
+(cd java && mvn --quiet --batch-mode --define style.color=never --define skipTests package)
 place=$(mktemp -d "${BENCH_DIRECTORY:-/var/tmp}/obbackup-bench.XXXXXX")
 chmod 755 "$place"
 trap 'rm -rf "$place"' EXIT

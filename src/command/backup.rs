@@ -155,8 +155,10 @@ pub fn run(
     surroundings: &Surroundings,
     progress: &dyn Progress,
 ) -> Result<BackupTaken> {
-    let begun = begin(instance, repository)?;
-    begun.locked(instance, options, surroundings, progress, None)
+    repository.until_stopped(progress, || {
+        let begun = begin(instance, repository)?;
+        begun.locked(instance, options, surroundings, progress, None)
+    })
 }
 
 /// The right to write the instance's backups, which another machine may have by now.

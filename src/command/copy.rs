@@ -119,6 +119,19 @@ pub fn copy(
         )
         .hint("Name another one with --to."));
     }
+    to.until_stopped(progress, || {
+        from.until_stopped(progress, || {
+            copy_what_is_missing(from, to, backup, progress)
+        })
+    })
+}
+
+fn copy_what_is_missing(
+    from: &Repository,
+    to: &Repository,
+    backup: &Backup,
+    progress: &dyn Progress,
+) -> Result<Copied> {
     let started_at = Utc::now();
     let instance = &backup.manifest.instance.id;
     let before = to.glance_to_write(Rooms::Small)?;

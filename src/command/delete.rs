@@ -36,35 +36,37 @@ pub fn delete(
     backup: &Backup,
     progress: &dyn Progress,
 ) -> Result<Deleted> {
-    let started_at = Utc::now();
-    let instance = &backup.manifest.instance.id;
-    repository.storage().release_reserve()?;
-    let lock = repository.lock(LeaseMode::Exclusive, instance, "delete")?;
-    progress.stage("delete", None);
-    repository.delete_backup(backup, &lock)?;
-    let options = PruneOptions {
-        grace: if repository.storage().shows_every_lease() {
-            TimeDelta::zero()
-        } else {
-            RetentionSection::default().grace()
-        },
-        repack_above_percent: 100,
-        now: Utc::now(),
-    };
-    let left = repository.storage().clear_remains()?;
-    let pruned = repository.prune(&lock, &options, progress)?;
-    let host = &Worker::this().host;
-    repository.record(&Run {
-        backup: Some(backup.id),
-        backup_finished_at: Some(backup.manifest.finished_at),
-        ..Run::ended(random_id(8)?, "delete", instance, host, started_at)
-    })?;
-    repository.storage().hold_reserve()?;
-    Ok(Deleted {
-        id: backup.id,
-        freed_bytes: pruned.freed_bytes + backup.manifest_bytes + left,
-        packs: pruned.freed_packs,
-        condemned_bytes: pruned.condemned_bytes,
-        notes: pruned.notes,
+    repository.until_stopped(progress, || {
+        let started_at = Utc::now();
+        let instance = &backup.manifest.instance.id;
+        repository.storage().release_reserve()?;
+        let lock = repository.lock(LeaseMode::Exclusive, instance, "delete")?;
+        progress.stage("delete", None);
+        repository.delete_backup(backup, &lock)?;
+        let options = PruneOptions {
+            grace: if repository.storage().shows_every_lease() {
+                TimeDelta::zero()
+            } else {
+                RetentionSection::default().grace()
+            },
+            repack_above_percent: 100,
+            now: Utc::now(),
+        };
+        let left = repository.storage().clear_remains()?;
+        let pruned = repository.prune(&lock, &options, progress)?;
+        let host = &Worker::this().host;
+        repository.record(&Run {
+            backup: Some(backup.id),
+            backup_finished_at: Some(backup.manifest.finished_at),
+            ..Run::ended(random_id(8)?, "delete", instance, host, started_at)
+        })?;
+        repository.storage().hold_reserve()?;
+        Ok(Deleted {
+            id: backup.id,
+            freed_bytes: pruned.freed_bytes + backup.manifest_bytes + left,
+            packs: pruned.freed_packs,
+            condemned_bytes: pruned.condemned_bytes,
+            notes: pruned.notes,
+        })
     })
 }

@@ -93,12 +93,10 @@ pub fn plan(
     options: &ForgetOptions,
     progress: &dyn Progress,
 ) -> Result<ForgetPlan> {
-    judge_all(
-        instance,
-        &repository.glance(Rooms::Small)?,
-        options,
-        progress,
-    )
+    repository.until_stopped(progress, || {
+        let seen = repository.glance(Rooms::Small)?;
+        judge_all(instance, &seen, options, progress)
+    })
 }
 
 /// The same in a repository as a glance shows it.
@@ -184,6 +182,15 @@ fn judge_all(
 ///
 /// The lease is a writer's: it keeps backups of this instance and whoever prunes away, and lets other instances work on.
 pub fn run(
+    instance: &Instance,
+    repository: &Repository,
+    options: &ForgetOptions,
+    progress: &dyn Progress,
+) -> Result<Forgotten> {
+    repository.until_stopped(progress, || forget(instance, repository, options, progress))
+}
+
+fn forget(
     instance: &Instance,
     repository: &Repository,
     options: &ForgetOptions,

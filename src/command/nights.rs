@@ -333,6 +333,9 @@ impl World for Nights<'_> {
     }
 
     fn pause(&self, at_most: TimeDelta) {
+        if self.held.borrow().is_some() {
+            self.progress.stage("waiting for the next run", None);
+        }
         let until = Instant::now() + at_most.to_std().unwrap_or_default().min(LOOK);
         while !self.stop.load(Ordering::Relaxed) {
             let left = until.saturating_duration_since(Instant::now());
@@ -407,7 +410,6 @@ impl World for Nights<'_> {
     }
 
     fn idle(&self) {
-        self.progress.stage("waiting for the next run", None);
         let is_time = self
             .watched
             .borrow()

@@ -29,7 +29,7 @@ pub fn plan(
     options: &PruneOptions,
     progress: &dyn Progress,
 ) -> Result<Pruned> {
-    repository.prune_plan(options, progress)
+    repository.until_stopped(progress, || repository.prune_plan(options, progress))
 }
 
 /// Prunes, and records the run. `instance` is whoever asks for it; the whole repository is pruned.
@@ -39,19 +39,21 @@ pub fn run(
     options: &PruneOptions,
     progress: &dyn Progress,
 ) -> Result<Pruned> {
-    let started_at = Utc::now();
-    let before = repository.glance_to_write(Rooms::Small)?;
-    if let Some(instance) = instance {
-        before.check_tenure(tenant(instance))?;
-    }
-    let host = instance.map_or(&Worker::this().host, |instance| &instance.host);
-    let id = instance.map_or("", |instance| instance.id.as_str());
-    repository.storage().release_reserve()?;
-    let lock = before.lock(LeaseMode::Exclusive, id, "prune")?;
-    let left = repository.storage().clear_remains()?;
-    let mut pruned = repository.prune(&lock, options, progress)?;
-    pruned.freed_bytes += left;
-    repository.record(&Run::ended(random_id(8)?, "prune", id, host, started_at))?;
-    repository.storage().hold_reserve()?;
-    Ok(pruned)
+    repository.until_stopped(progress, || {
+        let started_at = Utc::now();
+        let before = repository.glance_to_write(Rooms::Small)?;
+        if let Some(instance) = instance {
+            before.check_tenure(tenant(instance))?;
+        }
+        let host = instance.map_or(&Worker::this().host, |instance| &instance.host);
+        let id = instance.map_or("", |instance| instance.id.as_str());
+        repository.storage().release_reserve()?;
+        let lock = before.lock(LeaseMode::Exclusive, id, "prune")?;
+        let left = repository.storage().clear_remains()?;
+        let mut pruned = repository.prune(&lock, options, progress)?;
+        pruned.freed_bytes += left;
+        repository.record(&Run::ended(random_id(8)?, "prune", id, host, started_at))?;
+        repository.storage().hold_reserve()?;
+        Ok(pruned)
+    })
 }

@@ -40,6 +40,14 @@ pub struct Listed {
     pub label: Option<String>,
     /// Whether it runs.
     pub enabled: bool,
+    /// Each run starts up to so many minutes later.
+    pub random_delay_minutes: i64,
+    /// How many minutes a run waits for other work on the repository before it is left out.
+    pub wait_minutes: i64,
+    /// How often a run that failed is tried again.
+    pub retries: u16,
+    /// After how many minutes for the first time.
+    pub retry_minutes: i64,
     /// Its next run.
     pub next: Option<Coming>,
     /// How its last run ended.
@@ -98,6 +106,10 @@ pub fn list(
             repository: repository.name.unwrap_or(repository.section.url),
             only: schedule.only.iter().copied().collect(),
             enabled: schedule.is_enabled,
+            random_delay_minutes: schedule.random_delay.num_minutes(),
+            wait_minutes: schedule.wait.num_minutes(),
+            retries: schedule.retries,
+            retry_minutes: schedule.retry_after.num_minutes(),
             next: coming.into_iter().next().filter(|_| schedule.is_enabled),
             last: last.into_iter().next(),
             label: schedule.label,

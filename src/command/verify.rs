@@ -55,7 +55,8 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &dyn Progress,
 ) -> Result<Verified> {
-    let verification = repository.verify(options, progress)?;
+    let verification =
+        repository.until_stopped(progress, || repository.verify(options, progress))?;
     Ok(Verified {
         sound: verification.is_sound(),
         read_data: options.read_data,

@@ -20,6 +20,8 @@ pub struct Environment {
     pub properties_path: Option<PathBuf>,
     /// The JVM property `machine.name`.
     pub machine_name: Option<String>,
+    /// Where copies of what never changes in a distant repository are kept; nowhere without a home.
+    pub cache_directory: Option<PathBuf>,
     /// Directories to look for a Tomcat in, when the two variables above are not set.
     pub tomcat_directories: Vec<PathBuf>,
 }
@@ -70,6 +72,7 @@ impl Environment {
             catalina_home: path("CATALINA_HOME"),
             properties_path: jvm_property("properties.path").map(PathBuf::from),
             machine_name: jvm_property("machine.name"),
+            cache_directory: cache_directory(&variable),
             tomcat_directories: TOMCAT_DIRECTORIES.iter().map(PathBuf::from).collect(),
         }
     }
@@ -80,6 +83,22 @@ impl Environment {
             .clone()
             .or_else(|| self.home.as_ref().map(|home| home.join(".pgpass")))
     }
+}
+
+/// Where programs of this user keep what can be made anew; of a service, which may have no home that it can write, where
+/// the service manager says.
+fn cache_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let named = |name| variable(name).map(PathBuf::from);
+    let of_service = || {
+        let all = variable("CACHE_DIRECTORY")?.into_string().ok()?;
+        all.split(':').next().map(PathBuf::from)
+    };
+    let is_absolute = |path: &PathBuf| path.is_absolute();
+    let base = named("XDG_CACHE_HOME")
+        .filter(is_absolute)
+        .or_else(|| of_service().filter(is_absolute))
+        .or_else(|| Some(named("HOME").filter(is_absolute)?.join(".cache")))?;
+    Some(base.join("obbackup"))
 }
 
 #[cfg(test)]
@@ -104,5 +123,26 @@ mod tests {
         assert_eq!(environment.machine_name.as_deref(), Some("node2"));
         assert_eq!(environment.catalina_base, None);
         assert_eq!(environment.password_file(), Some("/home/x/.pgpass".into()));
+    }
+
+    #[test]
+    fn copies_are_kept_where_the_user_or_the_service_manager_says() {
+        let cache = |variables: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            Environment::from_variables("host", variable).cache_directory
+        };
+        let home = ("HOME", "/home/x");
+        assert_eq!(cache(&[]), None);
+        assert_eq!(cache(&[home]), Some("/home/x/.cache/obbackup".into()));
+        let service = ("CACHE_DIRECTORY", "/var/cache/tomcat9:/var/cache/other");
+        let of_service = Some("/var/cache/tomcat9/obbackup".into());
+        assert_eq!(cache(&[home, service]), of_service);
+        let named = ("XDG_CACHE_HOME", "/c");
+        assert_eq!(cache(&[home, service, named]), Some("/c/obbackup".into()));
+        let here = ("XDG_CACHE_HOME", "here");
+        assert_eq!(cache(&[here, home]), Some("/home/x/.cache/obbackup".into()));
     }
 }

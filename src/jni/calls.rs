@@ -89,7 +89,7 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         let section = place.section(None)?;
         let targets = copy::targets(&configuration, &section, &request.copy_to)?;
         // A backup does not fail because nothing can be written down of it.
-        let open = || place.repository();
+        let open = || place.repository_to_work_on();
         let taken = match Books::open(&instance, &configuration, place.zone()) {
             Ok(books) => books.back_up(&section.url, open, &options, &surroundings, progress)?,
             Err(error) => {
@@ -107,10 +107,11 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         if targets.is_empty() {
             return to_json(&taken);
         }
-        let repository = place.repository()?;
+        let repository = place.repository_to_work_on()?;
         let backup = place.resolve(&repository, &taken.summary.id.to_hex())?;
         let owner = Some(instance.owner);
-        let copies = copy_to_each(&repository, &backup, &targets, owner, None, progress);
+        let cache = place.environment().cache_directory.as_deref();
+        let copies = copy_to_each(&repository, &backup, &targets, owner, cache, progress);
         to_json(&TakenAndCopied {
             taken: &taken,
             copies: &copies,
@@ -143,7 +144,7 @@ pub fn show(place: &Workplace, request: &str) -> Result<String> {
 
 pub fn verify(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Verify = parse(request)?;
-    let repository = place.repository()?;
+    let repository = place.repository_itself()?;
     let backup = request
         .id
         .map(|id| place.resolve(&repository, &id))
@@ -183,7 +184,7 @@ pub fn drill(place: &Workplace, request: &str) -> Result<String> {
     if let Some(directory) = &request.directory {
         check_absolute("the directory", directory)?;
     }
-    let (instance, repository) = (place.instance()?, place.repository()?);
+    let (instance, repository) = (place.instance()?, place.repository_to_work_on()?);
     let backup = place.resolve(&repository, &request.id)?;
     let surroundings = place.surroundings()?;
     let options = DrillOptions::below(
@@ -209,7 +210,7 @@ pub fn drill(place: &Workplace, request: &str) -> Result<String> {
 
 pub fn delete(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::One = parse(request)?;
-    let repository = place.repository()?;
+    let repository = place.repository_to_work_on()?;
     let backup = place.resolve(&repository, &request.id)?;
     check_own(&repository, &backup, &place.instance()?)?;
     place.operation().run("delete", |progress| {
@@ -220,7 +221,7 @@ pub fn delete(place: &Workplace, request: &str) -> Result<String> {
 /// Takes away what no rule keeps.
 pub fn forget(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Forget = parse(request)?;
-    let (instance, repository) = (place.instance()?, place.repository()?);
+    let (instance, repository) = (place.instance()?, place.repository_to_work_on()?);
     let mut retention = place.configuration()?.retention;
     retention.max_space_gib = request.max_space_gib.or(retention.max_space_gib);
     let options = ForgetOptions {
@@ -248,7 +249,7 @@ pub fn forget(place: &Workplace, request: &str) -> Result<String> {
 /// Gives back the room of what no backup needs.
 pub fn prune(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Prune = parse(request)?;
-    let (instance, repository) = (place.instance()?, place.repository()?);
+    let (instance, repository) = (place.instance()?, place.repository_to_work_on()?);
     let grace = request
         .grace_hours
         .map(|hours| TimeDelta::hours(hours.into()));
@@ -271,7 +272,7 @@ pub fn prune(place: &Workplace, request: &str) -> Result<String> {
 /// Copies one backup into another repository.
 pub fn copy(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Copy = parse(request)?;
-    let from = place.repository()?;
+    let from = place.repository_to_work_on()?;
     let to = place.other_repository(&request.to)?;
     let backup = place.resolve(&from, &request.id)?;
     if request.dry_run {
@@ -317,7 +318,7 @@ fn restore_beside(place: &Workplace, request: requests::Restore) -> Result<Strin
             .collect::<Result<_>>()?,
         neutralize: request.neutralize,
     };
-    let (instance, repository) = (place.instance()?, place.repository()?);
+    let (instance, repository) = (place.instance()?, place.repository_to_work_on()?);
     let backup = place.resolve(&repository, &request.id)?;
     let surroundings = place.surroundings()?;
     place.operation().run("restore", |progress| {
@@ -420,7 +421,7 @@ pub fn doctor(place: &Workplace) -> Result<String> {
         instance: &instance,
         configuration: &configuration,
         surroundings: &place.surroundings()?,
-        repository: place.repository(),
+        repository: place.repository_itself(),
         systemd: Systemd::running(),
         zone: place.zone(),
     })))

@@ -5,12 +5,12 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::codec::Compression;
 use crate::config::retention::KeepRules;
-use crate::config::schedule::ScheduleSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{BackupType, Part};
 
@@ -32,6 +32,31 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
             ),
         )
     })
+}
+
+/// `known` with what `changes` name; what is null there is as if it had never been said. `Usage` where the outcome is
+/// no `T`.
+pub fn changed<T: Serialize + DeserializeOwned>(
+    known: &T,
+    changes: Map<String, Value>,
+) -> Result<T> {
+    let not_understood = |error: &serde_json::Error| {
+        Error::new(
+            ErrorKind::Usage,
+            format!("the request is not understood: {}", reason(error)),
+        )
+    };
+    let mut whole = serde_json::to_value(known).map_err(|error| not_understood(&error))?;
+    if let Some(fields) = whole.as_object_mut() {
+        for (name, value) in changes {
+            if value.is_null() {
+                fields.remove(&name);
+            } else {
+                fields.insert(name, value);
+            }
+        }
+    }
+    serde_json::from_value(whole).map_err(|error| not_understood(&error))
 }
 
 /// The parser's words without the value that it did not like.
@@ -184,10 +209,10 @@ pub enum Schedule {
     List {},
     /// The runs ahead.
     Next { name: Option<String>, count: u8 },
-    /// Adds one, or changes it.
+    /// Adds one, or changes what is named of it.
     Set {
         name: String,
-        schedule: ScheduleSection,
+        schedule: Map<String, Value>,
     },
     /// Takes one out.
     Remove { name: String },
@@ -302,12 +327,35 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     pub key: String,
-    pub value: Option<serde_json::Value>,
+    pub value: Option<Value>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schedule::ScheduleSection;
+
+    #[test]
+    fn what_is_not_named_of_a_schedule_stays() {
+        let known = ScheduleSection {
+            cron: "0 3 * * *".to_owned(),
+            label: Some("by night".to_owned()),
+            retries: Some(5),
+            ..ScheduleSection::default()
+        };
+        let change = |text: &str| changed(&known, serde_json::from_str(text).unwrap());
+        let later =
+            change("{\"cron\": \"0 4 * * *\", \"label\": null, \"retry_minutes\": 2}").unwrap();
+        assert_eq!(later.cron, "0 4 * * *");
+        assert_eq!((later.label, later.retries), (None, Some(5)));
+        assert_eq!(later.retry_minutes.map(NonZeroU16::get), Some(2));
+        assert_eq!(change("{}").unwrap(), known);
+        for odd in ["{\"corn\": \"hush\"}", "{\"retries\": \"hush\"}"] {
+            let error = change(odd).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
+    }
 
     #[test]
     fn what_is_wrong_with_a_request_is_said_without_its_values() {

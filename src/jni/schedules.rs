@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::handles::Call;
 use super::operation::{Polled, Slot};
-use super::requests::Schedule;
+use super::requests::{Schedule, changed};
 use super::workplace::Workplace;
 use crate::command::document::to_json;
 use crate::command::nights::{self, Place};
@@ -72,7 +72,12 @@ pub fn answer(place: Call<'static>, request: Schedule) -> Result<String> {
         )?),
         Schedule::Set { name, schedule } => {
             let mut file = place.configuration_file()?;
-            nights::set_schedule(&mut file, &name, &schedule, place.zone())?;
+            let known = file.configuration().schedule.get(&name).cloned();
+            if known.is_none() && !schedule.contains_key("cron") {
+                return Err(schedules::absent(&name).hint("A new one needs a cron expression."));
+            }
+            let section = changed(&known.unwrap_or_default(), schedule)?;
+            nights::set_schedule(&mut file, &name, &section, place.zone())?;
             file.save(place.instance()?.owner)?;
             list(&place)
         }

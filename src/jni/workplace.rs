@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::operation::Slot;
 use super::requests::Open;
@@ -19,6 +19,7 @@ use crate::instance::{Environment, Instance};
 use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::schedule::calendar;
+use crate::storage::Storage;
 use crate::tomcat;
 use crate::tomcat::systemd::Systemd;
 
@@ -28,9 +29,15 @@ pub struct Workplace {
     environment: Environment,
     operation: Slot,
     schedules: Schedules,
-    /// The repository that was opened last, and where.
-    repository: Mutex<Option<(RepositorySection, Repository)>>,
+    /// What short calls ask.
+    looking: Opened,
+    /// What the long operation works on.
+    working: Opened,
 }
+
+/// Where the repository is that was opened last, with its connections.
+#[derive(Default)]
+struct Opened(Mutex<Option<(RepositorySection, Arc<dyn Storage>)>>);
 
 impl Workplace {
     /// For an instance that must be there. Its repository need not.
@@ -60,7 +67,8 @@ impl Workplace {
             environment,
             operation: Slot::default(),
             schedules: Schedules::default(),
-            repository: Mutex::default(),
+            looking: Opened::default(),
+            working: Opened::default(),
         };
         workplace.instance()?;
         Ok(workplace)
@@ -121,10 +129,16 @@ impl Workplace {
             .unwrap_or_else(calendar::zone_of_machine)
     }
 
-    /// Lets what runs end: the operation, and the schedules.
+    /// Lets what runs end: the operation, the schedules, and whatever waits for an answer of the repository.
     pub fn stop(&self) {
         self.operation.cancel();
         self.schedules.stop();
+        // Where it is being opened just now nobody asks it anything yet.
+        if let Ok(opened) = self.looking.0.try_lock()
+            && let Some((_, storage)) = opened.as_ref()
+        {
+            storage.interrupt();
+        }
     }
 
     /// The schedules, as far as this workplace runs them.
@@ -132,28 +146,47 @@ impl Workplace {
         &self.schedules
     }
 
-    /// The repository, opened.
+    /// The repository as it is now: somebody may have made it anew. What never changes there is kept on this machine,
+    /// where the command keeps it too.
     pub fn repository(&self) -> Result<Repository> {
+        self.opened(&self.looking)
+    }
+
+    /// The same for the long operation. It has connections of its own, because all of them are broken off when it is
+    /// stopped.
+    pub fn repository_to_work_on(&self) -> Result<Repository> {
+        self.opened(&self.working)
+    }
+
+    fn opened(&self, opened: &Opened) -> Result<Repository> {
         let section = self.section(None)?;
-        let mut opened = self
-            .repository
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, repository)) = opened.as_ref()
+        let mut opened = opened.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, storage)) = opened.as_ref()
             && *at == section
         {
-            return Ok(repository.clone());
+            let storage = storage.clone();
+            drop(opened);
+            return Repository::open(storage);
         }
-        let owner = self.instance()?.owner;
-        let repository = Repository::at(&section, Some(owner), None)?;
-        *opened = Some((section, repository.clone()));
+        let repository = Repository::at(&section, Some(self.instance()?.owner), self.cache())?;
+        *opened = Some((section, repository.storage().clone()));
         Ok(repository)
+    }
+
+    fn cache(&self) -> Option<&Path> {
+        self.environment.cache_directory.as_deref()
+    }
+
+    /// The same, where what is there matters and no copy of it will do.
+    pub fn repository_itself(&self) -> Result<Repository> {
+        let section = self.section(None)?;
+        Repository::at(&section, Some(self.instance()?.owner), None)
     }
 
     /// Another repository, opened.
     pub fn other_repository(&self, named: &str) -> Result<Repository> {
         let section = self.section(Some(named))?;
-        Repository::at(&section, Some(self.instance()?.owner), None)
+        Repository::at(&section, Some(self.instance()?.owner), self.cache())
     }
 
     /// The backup that `text` names; `latest` is the instance's own.
@@ -175,7 +208,7 @@ impl Workplace {
             jobs: jobs.map_or_else(machine, |jobs| usize::from(jobs.get())),
             program_directories: directories,
             work_directory: self.options.environment.temporary_directory.clone(),
-            cache_directory: None,
+            cache_directory: self.environment.cache_directory.clone(),
             throttle: Throttle {
                 nice: self.options.nice.unwrap_or(configured.nice),
                 bytes_per_second: self

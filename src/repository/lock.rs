@@ -313,8 +313,9 @@ impl Drop for Lock {
         }
         // Nobody is left to tell of a failure; then the lease lapses by itself.
         for _ in 0..DELETE_TRIES {
-            if self.storage.delete(&path::lease(&self.lease.id)).is_ok() {
-                break;
+            match self.storage.delete(&path::lease(&self.lease.id)) {
+                Err(error) if error.kind() != ErrorKind::Cancelled => {}
+                _ => break,
             }
         }
     }

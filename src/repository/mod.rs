@@ -15,6 +15,7 @@ pub mod condemned;
 mod fetch;
 pub mod glance;
 pub mod identity;
+mod interruption;
 pub mod lock;
 pub mod pins;
 pub mod prune;

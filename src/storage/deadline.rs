@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
@@ -16,6 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// So many threads may hang; then nothing more is begun.
 const MOST_HANGING: usize = 16;
+/// How often is looked whether to go on waiting.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Passes everything on, and gives up waiting after a time.
 pub struct Deadline {
@@ -23,6 +25,7 @@ pub struct Deadline {
     limit: Duration,
     location: String,
     hanging: Arc<AtomicUsize>,
+    interruptions: AtomicU64,
 }
 
 impl Deadline {
@@ -33,6 +36,7 @@ impl Deadline {
             storage,
             limit,
             hanging: Arc::default(),
+            interruptions: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +59,8 @@ impl Deadline {
         if self.hanging.load(Ordering::SeqCst) >= MOST_HANGING {
             return Err(self.silent());
         }
+        let deadline = Instant::now() + self.limit;
+        let interruptions = self.interruptions.load(Ordering::SeqCst);
         let (sender, receiver) = bounded(1);
         let (storage, hanging) = (self.storage.clone(), self.hanging.clone());
         // Counted from the beginning: whoever ends in time is counted out again.
@@ -71,13 +77,24 @@ impl Deadline {
             self.hanging.fetch_sub(1, Ordering::SeqCst);
             return Err(Error::io("cannot start a thread", error));
         }
-        match receiver.recv_timeout(self.limit) {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Timeout) => Err(self.silent()),
-            Err(RecvTimeoutError::Disconnected) => Err(Error::new(
-                ErrorKind::Failure,
-                "a thread that works on the storage ended unexpectedly",
-            )),
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match receiver.recv_timeout(left.min(LOOK)) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(
+                        ErrorKind::Failure,
+                        "a thread that works on the storage ended unexpectedly",
+                    ));
+                }
+            }
+            if self.interruptions.load(Ordering::SeqCst) != interruptions {
+                return Err(Error::cancelled());
+            }
+            if left.is_zero() {
+                return Err(self.silent());
+            }
         }
     }
 }
@@ -127,6 +144,12 @@ impl Storage for Deadline {
         self.within(|storage| storage.space())
     }
 
+    /// What hangs is left to itself.
+    fn interrupt(&self) {
+        self.interruptions.fetch_add(1, Ordering::SeqCst);
+        self.storage.interrupt();
+    }
+
     fn wrapped(&self) -> Option<&dyn Storage> {
         Some(&*self.storage)
     }
@@ -151,7 +174,6 @@ impl Storage for Deadline {
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
-    use std::time::Instant;
 
     use super::super::memory::Memory;
     use super::*;
@@ -229,5 +251,25 @@ mod tests {
         }
         deadline.create("x", b"x").unwrap();
         assert_eq!(deadline.read("x").unwrap(), b"x");
+    }
+
+    #[test]
+    fn nobody_waits_who_does_not_want_to() {
+        let hanging = Arc::new(Hanging::default());
+        let deadline = Deadline::new(hanging.clone(), Duration::from_mins(10));
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| deadline.read("x"));
+            while !read.is_finished() {
+                std::thread::sleep(Duration::from_millis(5));
+                deadline.interrupt();
+            }
+            let error = read.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Cancelled);
+        });
+        assert!(began.elapsed() < Duration::from_mins(1));
+        *hanging.may_go.lock().unwrap() = true;
+        hanging.changed.notify_all();
+        deadline.create("x", b"x").unwrap();
     }
 }

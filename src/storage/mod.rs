@@ -80,6 +80,14 @@ pub trait Storage: Send + Sync {
             .map_or_else(|| check_path(path), |storage| storage.retain(path))
     }
 
+    /// Gives up whatever is being waited for: that fails with `Cancelled`, and what it was to make is there whole or not
+    /// at all. What is begun afterwards is not concerned. A storage that never waits long has nothing to give up.
+    fn interrupt(&self) {
+        if let Some(storage) = self.wrapped() {
+            storage.interrupt();
+        }
+    }
+
     /// Makes sure, before anything is changed, that what is believed without having been asked still holds.
     fn confirm(&self) -> Result<()> {
         self.wrapped().map_or(Ok(()), Storage::confirm)
@@ -219,12 +227,15 @@ fn range_error(path: &str, range: &Range<u64>, bytes: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::faulty::{Fault, Faulty, Operations};
     use super::memory::Memory;
     use super::*;
 
     /// Answers otherwise than a storage that has nothing of the kind.
-    struct Peculiar(Memory);
+    #[derive(Default)]
+    struct Peculiar(Memory, AtomicBool);
 
     const SPACE: Space = Space {
         total_bytes: 4,
@@ -262,6 +273,9 @@ mod tests {
         fn retain(&self, _path: &str) -> Result<()> {
             peculiar("retain")
         }
+        fn interrupt(&self) {
+            self.1.store(true, Ordering::SeqCst);
+        }
         fn confirm(&self) -> Result<()> {
             peculiar("confirm")
         }
@@ -290,14 +304,14 @@ mod tests {
 
     #[test]
     fn wrappers_pass_on_what_they_do_not_change() {
-        let inner = || Arc::new(Peculiar(Memory::default()));
-        let never = Faulty::at(inner(), Operations::All, u64::MAX, Fault::Flip);
-        let wrappers: [Box<dyn Storage>; 3] = [
-            Box::new(Retrying::new(inner(), Patience::default())),
-            Box::new(never),
-            Box::new(deadline::Deadline::new(inner(), Duration::from_mins(1))),
+        let wrap: [fn(Arc<Peculiar>) -> Box<dyn Storage>; 3] = [
+            |inner| Box::new(Retrying::new(inner, Patience::default())),
+            |inner| Box::new(Faulty::at(inner, Operations::All, u64::MAX, Fault::Flip)),
+            |inner| Box::new(deadline::Deadline::new(inner, Duration::from_mins(1))),
         ];
-        for wrapper in wrappers {
+        for wrap in wrap {
+            let inner = Arc::new(Peculiar::default());
+            let wrapper = wrap(inner.clone());
             let said = |result: Result<()>| result.unwrap_err().message();
             assert_eq!(said(wrapper.retain("x")), "retain");
             assert_eq!(said(wrapper.confirm()), "confirm");
@@ -307,6 +321,8 @@ mod tests {
             assert_eq!(wrapper.location(), "nowhere");
             assert!(wrapper.is_remote() && wrapper.shows_every_lease());
             assert_eq!(wrapper.clear_remains().unwrap(), 7);
+            wrapper.interrupt();
+            assert!(inner.1.load(Ordering::SeqCst));
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Object, Storage};
 use crate::error::{Error, ErrorKind, Result};
+
+/// How often is looked, in a pause, whether to go on waiting.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long to go on trying.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,7 @@ pub struct Retrying {
     storage: Arc<dyn Storage>,
     patience: Patience,
     answered: AtomicBool,
+    interruptions: AtomicU64,
 }
 
 impl Retrying {
@@ -63,11 +67,13 @@ impl Retrying {
             storage,
             patience,
             answered: AtomicBool::new(false),
+            interruptions: AtomicU64::new(0),
         }
     }
 
     fn run<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let began = Instant::now();
+        let interruptions = self.interruptions.load(Ordering::SeqCst);
         let mut number = 0;
         loop {
             let result = attempt();
@@ -94,7 +100,17 @@ impl Retrying {
                     ))
                 });
             }
-            std::thread::sleep(pause);
+            let until = Instant::now() + pause;
+            loop {
+                if self.interruptions.load(Ordering::SeqCst) != interruptions {
+                    return Err(Error::cancelled());
+                }
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                std::thread::sleep(left.min(LOOK));
+            }
         }
     }
 }
@@ -145,6 +161,11 @@ impl Storage for Retrying {
 
     fn retain(&self, path: &str) -> Result<()> {
         self.run(|| self.storage.retain(path))
+    }
+
+    fn interrupt(&self) {
+        self.interruptions.fetch_add(1, Ordering::SeqCst);
+        self.storage.interrupt();
     }
 
     fn wrapped(&self) -> Option<&dyn Storage> {
@@ -211,6 +232,29 @@ mod tests {
         let error = retrying.list("").unwrap_err();
         assert!(error.to_string().starts_with("given up after"), "{error}");
         assert!(gone.count() > 3);
+    }
+
+    #[test]
+    fn nobody_tries_again_who_does_not_want_to() {
+        let fault = Fault::Before(ErrorKind::Transient);
+        let faulty = Faulty::from(Arc::new(Memory::default()), Operations::All, 0, fault);
+        let patience = Patience {
+            first_pause: Duration::from_mins(5),
+            unanswered: Duration::from_mins(10),
+            ..Patience::default()
+        };
+        let retrying = Retrying::new(Arc::new(faulty), patience);
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| retrying.read("x"));
+            while !read.is_finished() {
+                std::thread::sleep(Duration::from_millis(5));
+                retrying.interrupt();
+            }
+            let error = read.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Cancelled);
+        });
+        assert!(began.elapsed() < Duration::from_mins(1));
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl Nights {
         place.set_nightly(only);
         place.configure(&format!(
             "[notify.tell]\ntype = \"command\"\ncommand = [\"sh\", \"-c\", \"cat >> {0}; echo >> {0}\"]\n\
-             events = [\"succeeded\", \"partial\", \"failed\", \"recovered\", \"missed\", \"space_low\"]\n",
+             events = [\"succeeded\", \"partial\", \"failed\", \"recovered\", \"missed\", \"space_low\", \
+             \"no_good_backup\", \"verify_failed\"]\n",
             place.path("told").display()
         ));
         Self { place, nights: 0 }
@@ -144,6 +145,59 @@ fn a_night_that_fails_is_tried_again_and_told_when_it_is_over() {
     assert_eq!(nights.again(), told);
     let told = nights.night();
     assert_eq!(events(&told), ["recovered"], "{told:?}");
+}
+
+#[test]
+fn that_there_was_no_good_backup_for_days_is_told_once_a_day() {
+    let mut nights = Nights::of_files();
+    let path = nights.place.path("erp/.obbackup/state/watch.json");
+    let set = |key: &str, days: i64| {
+        let mut watch: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        watch[key] = json!(Utc::now() - TimeDelta::days(days));
+        fs::write(&path, watch.to_string()).unwrap();
+    };
+    assert_eq!(nights.again(), Vec::<Value>::new());
+    set("since", 4);
+    let told = nights.again();
+    assert_eq!(events(&told), ["no_good_backup"], "{told:?}");
+    let text = told[0]["text"].as_str().unwrap();
+    for word in [
+        "There was none since the schedules began to run, 4 days ago.",
+        "obbackup backup --instance",
+    ] {
+        assert!(text.contains(word), "{text}");
+    }
+    assert_eq!(nights.again().len(), 1);
+    set("told_at", 2);
+    assert_eq!(
+        events(&nights.again()),
+        ["no_good_backup", "no_good_backup"]
+    );
+    set("told_at", 2);
+    assert_eq!(events(&nights.night()), ["missed"]);
+}
+
+#[test]
+fn damage_that_a_verification_finds_is_told() {
+    let mut nights = Nights::of_files();
+    nights.night();
+    let _ = fs::remove_file(nights.place.path("told"));
+    let packs = nights.place.path("repository/packs");
+    let room = fs::read_dir(packs).unwrap().next().unwrap().unwrap().path();
+    let pack = fs::read_dir(room).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[600] ^= 1;
+    fs::set_permissions(&pack, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&pack, bytes).unwrap();
+    nights.place.bad(&["verify", "--read-data"], 15);
+    let told = nights.again();
+    assert_eq!(events(&told), ["verify_failed"], "{told:?}");
+    let name = pack.file_name().unwrap().to_str().unwrap();
+    let text = told[0]["text"].as_str().unwrap();
+    assert!(
+        text.contains(name) && text.contains("a new backup stores again"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -62,8 +62,8 @@ fn runs(pid: u32) -> bool {
         .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// Stops the runner: how it ended, and what it had begun.
-fn stop(child: Child) -> (Output, BTreeSet<u32>) {
+/// Stops the program: how it ended, and what it had begun.
+pub fn stop(child: Child) -> (Output, BTreeSet<u32>) {
     let children = descendants(child.id());
     let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     let begun = Instant::now();
@@ -102,7 +102,7 @@ fn overdue(database: &str, more: &str) -> Option<World> {
     Some(world)
 }
 
-fn begin(mut command: Command) -> Child {
+pub fn begin(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }

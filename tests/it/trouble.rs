@@ -184,11 +184,25 @@ fn a_file_that_cannot_be_read_makes_the_backup_partial() {
     let repository = world.path("repository");
     let made = as_nobody(&["init", "--repository", repository.to_str().unwrap()]);
     assert!(made.status.success(), "{}", errors(&made));
+    let path = world.instance.sources.join("config/obbackup.toml");
+    let told = world.path("told");
+    let text = fs::read_to_string(&path).unwrap();
+    let notifier = format!(
+        "[notify.tell]\ntype = \"command\"\ncommand = [\"sh\", \"-c\", \"cat > {}\"]\nruns = \"all\"\n",
+        told.display()
+    );
+    fs::write(&path, format!("{text}\n{notifier}")).unwrap();
     let taken = as_nobody(&["backup"]);
     assert_eq!(taken.status.code(), Some(3), "{}", errors(&taken));
     assert!(errors(&taken).contains("secret.key"), "{}", errors(&taken));
     let listed = world.json(&["list"]);
     assert_eq!(listed["backups"][0]["status"], "partial");
+    let told: serde_json::Value = serde_json::from_slice(&fs::read(told).unwrap()).unwrap();
+    assert_eq!(told["events"], serde_json::json!(["partial"]), "{told}");
+    assert!(
+        told["text"].as_str().unwrap().contains("secret.key"),
+        "{told}"
+    );
     // It does not count as good.
     world.refused(&["show", "latest"], 10, &["no complete backup"]);
 }

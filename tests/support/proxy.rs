@@ -94,6 +94,7 @@ struct Shared {
     hit: AtomicU64,
     latency: Mutex<Duration>,
     denied: Mutex<Option<Denied>>,
+    begun: Mutex<Vec<String>>,
     seen: Mutex<Vec<Seen>>,
     listings: Mutex<HashMap<String, Vec<u8>>>,
     stopped: AtomicBool,
@@ -123,6 +124,7 @@ impl Proxy {
             hit: AtomicU64::new(0),
             latency: Mutex::default(),
             denied: Mutex::default(),
+            begun: Mutex::default(),
             seen: Mutex::default(),
             listings: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -150,6 +152,7 @@ impl Proxy {
         *self.shared.plan.lock().unwrap() = Box::new(plan);
         self.shared.count.store(0, Ordering::SeqCst);
         self.shared.hit.store(0, Ordering::SeqCst);
+        self.shared.begun.lock().unwrap().clear();
         self.shared.seen.lock().unwrap().clear();
     }
 
@@ -172,6 +175,11 @@ impl Proxy {
     /// Faults since the plan was set.
     pub fn hits(&self) -> u64 {
         self.shared.hit.load(Ordering::SeqCst)
+    }
+
+    /// Method and target of each request since the plan was set, also of those that are still under way.
+    pub fn begun(&self) -> Vec<String> {
+        self.shared.begun.lock().unwrap().clone()
     }
 
     /// The requests since the plan was set.
@@ -291,6 +299,8 @@ impl Shared {
             words.next().unwrap_or_default().to_owned(),
             words.next().unwrap_or_default().to_owned(),
         );
+        let begun = format!("{method} {target}");
+        self.begun.lock().unwrap().push(begun);
         match fault {
             Some(Fault::CutAtOnce) => return Ok(false),
             Some(Fault::StalledRequest) => {
@@ -410,4 +420,4 @@ impl Shared {
 }
 
 /// Longer than the clients of the tests wait.
-const STALL: Duration = Duration::from_secs(4);
+const STALL: Duration = Duration::from_secs(30);

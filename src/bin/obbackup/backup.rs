@@ -13,7 +13,7 @@ use obbackup::format::manifest::{Part, Status};
 use crate::Outcome;
 use crate::arguments::Backup;
 use crate::output::{Output, counted, safe, size};
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::show::summary_text;
 
 pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
@@ -56,9 +56,8 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     } else {
         let repository = session.repository()?;
         let backup = repository.resolve(&taken.summary.id.to_hex(), None)?;
-        let cache = session::cache_directory();
         session.work(|progress| {
-            let (owner, cache) = (Some(instance.owner), cache.as_deref());
+            let (owner, cache) = (Some(instance.owner), session.cache_directory());
             Ok(copy_to_each(
                 &repository,
                 &backup,

@@ -60,16 +60,18 @@ pub fn run(session: &Session, arguments: &Notify) -> Result<Outcome> {
             Err(error) => {
                 // All but the last are warnings, so that each is told.
                 if let Some(before) = failed.replace(error) {
-                    session.warn(&before.to_string());
+                    let hint = before
+                        .hint_text()
+                        .map_or_else(String::new, |hint| format!(". {hint}"));
+                    session.warn(&format!("{before}{hint}"));
                 }
             }
         }
     }
-    if let Some(error) = failed {
-        return Err(error);
+    if !tried.sent.is_empty() {
+        session
+            .output
+            .show(&tried, |_| format!("Sent: {}\n", tried.sent.join(", ")))?;
     }
-    session
-        .output
-        .show(&tried, |_| format!("Sent: {}\n", tried.sent.join(", ")))?;
-    Ok(Outcome::Good)
+    failed.map_or(Ok(Outcome::Good), Err)
 }

@@ -25,6 +25,8 @@ use crate::session::{Session, zone};
 
 /// Variables that tell the program where things are, and hold no secret.
 const VARIABLES: &[&str] = &["CATALINA_BASE", "CATALINA_HOME", "PGPASSFILE"];
+const NO_SCHEDULE: &str =
+    "There is no schedule. Add one: obbackup schedule set nightly --cron '0 3 * * *'\n";
 /// How many coming runs are shown.
 const SHOWN: usize = 5;
 
@@ -189,8 +191,7 @@ fn list(session: &Session) -> Result<Outcome> {
 
 fn listing_text(output: &Output, listing: &Listing) -> String {
     if listing.schedules.is_empty() {
-        return "There is no schedule. Add one: obbackup schedule set nightly --cron '0 3 * * *'\n"
-            .to_owned();
+        return NO_SCHEDULE.to_owned();
     }
     let rows = listing.schedules.iter().map(|schedule| {
         let wall = schedule.time_zone.parse().unwrap_or(Tz::UTC);
@@ -245,6 +246,9 @@ fn next(session: &Session, arguments: &Next) -> Result<Outcome> {
 }
 
 fn upcoming_text(output: &Output, upcoming: &Upcoming) -> String {
+    if upcoming.schedules.is_empty() {
+        return NO_SCHEDULE.to_owned();
+    }
     let mut rows = Vec::new();
     for schedule in &upcoming.schedules {
         let wall = schedule.time_zone.parse().unwrap_or(Tz::UTC);

@@ -175,7 +175,7 @@ impl Session {
         Repository::at(
             &self.repository_choice()?.section,
             self.owner(),
-            cache_directory().as_deref(),
+            self.cache_directory(),
         )
     }
 
@@ -187,8 +187,12 @@ impl Session {
     /// Another repository than the one that the command is about.
     pub fn named_repository(&self, selector: &str) -> Result<Repository> {
         let choice = self.choose(Some(selector))?;
-        let cache = cache_directory();
-        Repository::at(&choice.section, self.owner(), cache.as_deref())
+        Repository::at(&choice.section, self.owner(), self.cache_directory())
+    }
+
+    /// Where copies of what never changes in a distant repository are kept.
+    pub fn cache_directory(&self) -> Option<&Path> {
+        self.environment.cache_directory.as_deref()
     }
 
     /// The place of the repository, which need not be one.
@@ -228,7 +232,7 @@ impl Session {
             program_directories: std::env::split_paths(&path).collect(),
             work_directory: std::env::temp_dir(),
             throttle: Throttle::configured(&backup),
-            cache_directory: cache_directory(),
+            cache_directory: self.environment.cache_directory.clone(),
         })
     }
 
@@ -351,16 +355,6 @@ pub fn zone() -> Tz {
     let named = std::env::var("TZ").ok();
     let named = named.and_then(|name| calendar::zone(name.trim_start_matches(':')).ok());
     named.unwrap_or_else(calendar::zone_of_machine)
-}
-
-/// Where copies of what never changes in a distant repository are kept; nowhere without a home.
-pub fn cache_directory() -> Option<PathBuf> {
-    let named = |name| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let base = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
-    Some(base?.join("obbackup"))
 }
 
 /// From the current directory on, without `..`, which means something else once a link on the way

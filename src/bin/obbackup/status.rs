@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use obbackup::command::status::{StatusReport, restore, status};
 use obbackup::error::{ErrorKind, Result};
-use obbackup::job::{Outcome as Ended, Status as Restore, Verb, Verdict};
+use obbackup::job::{Outcome as Ended, Stage, Status as Restore, Verb, Verdict};
 
 use crate::Outcome;
 use crate::log::runs_text;
@@ -141,7 +141,7 @@ fn text(report: &StatusReport) -> String {
             },
             match &restore.outcome {
                 None => progress(restore).trim_start().to_owned(),
-                Some(outcome) => verdict(outcome).to_owned(),
+                Some(outcome) => verdict(restore, outcome).to_owned(),
             },
         ),
         (
@@ -178,9 +178,15 @@ fn text(report: &StatusReport) -> String {
     text
 }
 
-fn verdict(outcome: &Ended) -> &'static str {
+fn verdict(restore: &Restore, outcome: &Ended) -> &'static str {
+    // Where nothing is known of the application, it is not asked.
+    let was_asked = restore
+        .timings
+        .iter()
+        .any(|timing| timing.stage == Stage::Probing);
     match outcome.verdict {
-        Verdict::Restored => "done; the application answers",
+        Verdict::Restored if was_asked => "done; the application answers",
+        Verdict::Restored => "done",
         Verdict::PutBack => "failed; everything is as it was before",
         Verdict::ActionNeeded => "failed; somebody has to act",
         Verdict::NothingChanged => "ended before anything was replaced",

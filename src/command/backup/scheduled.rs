@@ -43,32 +43,34 @@ pub fn run_scheduled(
     occasion: &Occasion,
     tries: u16,
 ) -> Result<Scheduled> {
-    let begun = begin(instance, repository)?;
-    // Clocks differ, so runs that seem to have begun before their time are looked at too.
-    let since = occasion.due_at - CLOCKS_DIFFER;
-    // One that was stopped is to be done again.
-    let stopped = outcome_word(ErrorKind::Cancelled);
-    let (done, failed): (Vec<Run>, Vec<Run>) = repository
-        .runs(since)?
-        .into_iter()
-        .filter(|run| {
-            run.instance == instance.id
-                && run.occasion.as_ref() == Some(occasion)
-                && run.outcome != stopped
-        })
-        .partition(|run| run.outcome == OK || run.outcome == PARTIAL);
-    if let Some(run) = done.into_iter().next() {
-        return Ok(Scheduled::Elsewhere(Box::new(run)));
-    }
-    let seen = u16::try_from(failed.len()).unwrap_or(u16::MAX);
-    let last = failed.into_iter().max_by_key(|run| run.finished_at);
-    if let Some(run) = last.filter(|_| seen > tries) {
-        return Ok(Scheduled::FailedElsewhere {
-            run: Box::new(run),
-            tries: seen,
-        });
-    }
-    let occasion = Some(occasion.clone());
-    let taken = begun.locked(instance, options, surroundings, progress, occasion)?;
-    Ok(Scheduled::Taken(Box::new(taken)))
+    repository.until_stopped(progress, || {
+        let begun = begin(instance, repository)?;
+        // Clocks differ, so runs that seem to have begun before their time are looked at too.
+        let since = occasion.due_at - CLOCKS_DIFFER;
+        // One that was stopped is to be done again.
+        let stopped = outcome_word(ErrorKind::Cancelled);
+        let (done, failed): (Vec<Run>, Vec<Run>) = repository
+            .runs(since)?
+            .into_iter()
+            .filter(|run| {
+                run.instance == instance.id
+                    && run.occasion.as_ref() == Some(occasion)
+                    && run.outcome != stopped
+            })
+            .partition(|run| run.outcome == OK || run.outcome == PARTIAL);
+        if let Some(run) = done.into_iter().next() {
+            return Ok(Scheduled::Elsewhere(Box::new(run)));
+        }
+        let seen = u16::try_from(failed.len()).unwrap_or(u16::MAX);
+        let last = failed.into_iter().max_by_key(|run| run.finished_at);
+        if let Some(run) = last.filter(|_| seen > tries) {
+            return Ok(Scheduled::FailedElsewhere {
+                run: Box::new(run),
+                tries: seen,
+            });
+        }
+        let occasion = Some(occasion.clone());
+        let taken = begun.locked(instance, options, surroundings, progress, occasion)?;
+        Ok(Scheduled::Taken(Box::new(taken)))
+    })
 }

@@ -4,8 +4,9 @@ use super::{Check, Examined};
 use crate::command::database::{self, Connection, check_status};
 use crate::error::Result;
 use crate::instance::Instance;
-use crate::postgresql::client::{Session, version_text};
+use crate::postgresql::client::{Session, database_error, get, version_text};
 use crate::postgresql::programs::Program;
+use crate::postgresql::quote;
 
 /// In the order in which a backup needs them; without a connection the rest is unknown.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
@@ -35,6 +36,7 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
             connection.programs.pg_restore(version, version),
         ),
         system_role(&connection),
+        creator(&connection),
     ];
     checks.extend(tables(instance, &connection));
     checks
@@ -67,6 +69,34 @@ fn system_role(connection: &Connection) -> Check {
         Ok(_) => Check::ok(NAME, &system.user),
         Err(error) => Check::failed(NAME, &error).tolerated(),
     }
+}
+
+/// Whether a restore, which makes a database beside the present one, may do so.
+fn creator(connection: &Connection) -> Check {
+    const NAME: &str = "restore role";
+    match may_create(connection) {
+        Ok((role, true)) => Check::ok(NAME, format!("{role} may create databases")),
+        Ok((role, false)) => Check::failure(NAME, format!("{role} may not create databases"))
+            .remedy(format!(
+                "ALTER ROLE {} CREATEDB, or set bbdd.systemUser and bbdd.systemPassword in Openbravo.properties.",
+                quote::name(&role)
+            )),
+        Err(error) => Check::failed(NAME, &error),
+    }
+}
+
+fn may_create(connection: &Connection) -> Result<(String, bool)> {
+    const WHAT: &str = "cannot see what the role may do";
+    let row = connection
+        .maintenance()?
+        .client
+        .query_one(
+            "SELECT current_user::text, EXISTS (SELECT FROM pg_catalog.pg_roles \
+             WHERE rolname = current_user AND (rolcreatedb OR rolsuper))",
+            &[],
+        )
+        .map_err(|error| database_error(WHAT, error))?;
+    Ok((get(&row, 0)?, get(&row, 1)?))
 }
 
 fn tables(instance: &Instance, connection: &Connection) -> Vec<Check> {

@@ -1,7 +1,7 @@
 //! Whether a backup, and a restore, would find everything that they need.
 //!
-//! Each subject has a file of its own with one function, `checks`, which looks and changes nothing. A new subject is
-//! a file and a line in `SUBJECTS`.
+//! Each subject has a file of its own with one function, `checks`, which looks and changes nothing, but that a small object
+//! comes into a bucket and goes again. A new subject is a file and a line in `SUBJECTS`.
 
 mod backups;
 mod clock;

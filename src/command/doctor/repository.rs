@@ -4,9 +4,10 @@ use std::path::Path;
 
 use rustix::fs::Access;
 
-use super::{Check, Examined};
+use super::{Check, Examined, Health};
+use crate::command::{storage, tenant};
 use crate::error::{IoContext, Result};
-use crate::instance::check_nesting;
+use crate::instance::{Instance, check_nesting};
 use crate::repository::Repository;
 
 /// The repository itself, then what concerns it as a whole.
@@ -20,18 +21,44 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
     if let Err(error) = check_nesting(&location, examined.instance) {
         return vec![Check::failed(NAME, &error)];
     }
-    let writable = if repository.storage().is_remote() {
-        // Whether a bucket can be written to shows only when something is: `storage test` does that.
-        Ok(())
-    } else {
-        check_writable(Path::new(&location))
+    vec![
+        Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
+        permissions(repository, examined.instance),
+        lock(repository),
+    ]
+}
+
+/// Whether this instance may write here, and whether this user can.
+fn permissions(repository: &Repository, instance: &Instance) -> Check {
+    const NAME: &str = "permissions";
+    let storage = repository.storage();
+    let allowed = repository
+        .check_tenure(tenant(instance))
+        .and_then(|()| check_writable(Path::new(&storage.location())));
+    if let Err(error) = allowed {
+        return Check::failed(NAME, &error);
+    }
+    if !storage.is_remote() {
+        return Check::ok(NAME, "this user can write there");
+    }
+    // Whether a bucket can be written to shows only when something is.
+    let tried = match storage::test(&**storage) {
+        Ok(tried) => tried,
+        Err(error) => return Check::failed(NAME, &error),
     };
-    let mut checks = vec![match writable {
-        Ok(()) => Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
-        Err(error) => Check::failed(NAME, &error),
-    }];
-    checks.push(lock(repository));
-    checks
+    let worst = tried.steps.into_iter().max_by_key(|step| step.result);
+    match worst.filter(|step| step.result != Health::Ok) {
+        None => Check::ok(
+            NAME,
+            "an object was written, read, listed, replaced and deleted",
+        ),
+        Some(step) => Check {
+            name: NAME.to_owned(),
+            result: step.result,
+            found: format!("{}: {}", step.name, step.found),
+            remedy: step.remedy,
+        },
+    }
 }
 
 fn lock(repository: &Repository) -> Check {

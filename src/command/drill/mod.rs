@@ -159,7 +159,7 @@ pub fn run(
     };
     // First: what a killed drill left takes the room that this one needs.
     let removed = scratch::sweep(job.connection, &options.directories)?;
-    let mut drilled = job.run(progress)?;
+    let mut drilled = repository.until_stopped(progress, || job.run(progress))?;
     drilled.removed = removed;
     let mark = repository
         .check_tenure(tenant(instance))

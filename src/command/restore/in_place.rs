@@ -169,7 +169,8 @@ pub(super) fn run(
         .transpose()?;
     let mut steps = begin(job, &plan, safety_backup, control, progress)?;
     let mut restored = Restored::new(&plan);
-    let ready = stage(job, &plan, &mut restored, progress)
+    let ready = repository
+        .until_stopped(progress, || stage(job, &plan, &mut restored, progress))
         .and_then(|()| progress.check())
         .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
         .and_then(|()| refuse_sessions(instance, steps.connection.as_ref(), control))

@@ -311,8 +311,8 @@ pub fn replace(
     progress.stage("planning", None);
     match &options.destination {
         Destination::Beside { .. } => {
-            let plan = job.plan()?;
-            job.beside(&plan, progress)
+            let beside = || job.beside(&job.plan()?, progress);
+            repository.until_stopped(progress, beside)
         }
         Destination::InPlace {
             safety_backup,

@@ -37,6 +37,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::Digest256;
 use address::Address;
 use failure::{Doing, Surface};
+use runtime::UnderWay;
 use transfer::{Outgoing, Pace, SignedContent, Watch};
 
 /// Requests at the same time, where the configuration says nothing.
@@ -50,7 +51,10 @@ const PACKS: &str = "packs/";
 const LOCKED_ROOMS: [&str; 3] = [PACKS, "index/", "backups/"];
 
 /// Objects below a prefix of a bucket.
-pub struct S3(Arc<Bucket>);
+pub struct S3 {
+    bucket: Arc<Bucket>,
+    under_way: UnderWay,
+}
 
 struct Bucket {
     client: Client,
@@ -76,7 +80,7 @@ impl S3 {
         let concurrency = section
             .concurrency
             .map_or(CONCURRENCY, std::num::NonZeroU16::get);
-        Ok(Self(Arc::new(Bucket {
+        let bucket = Arc::new(Bucket {
             client,
             surface: Surface {
                 bucket: address.bucket.clone(),
@@ -92,20 +96,26 @@ impl S3 {
             }),
             stall: Duration::from_secs(u64::from(stall)),
             conditional: AtomicBool::new(section.conditional_writes.unwrap_or(true)),
-        })))
+        });
+        Ok(Self {
+            bucket,
+            under_way: UnderWay::default(),
+        })
     }
 
     fn put(&self, path: &str, bytes: &[u8], once: bool) -> Result<()> {
         check_path(path)?;
-        let bucket = self.0.clone();
+        let bucket = self.bucket.clone();
         let (path, bytes) = (path.to_owned(), Bytes::copy_from_slice(bytes));
-        runtime::run(async move { bucket.put(&path, bytes, once).await })?
+        self.under_way
+            .run(async move { bucket.put(&path, bytes, once).await })?
     }
 
     fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Vec<u8>> {
         check_path(path)?;
-        let (bucket, path) = (self.0.clone(), path.to_owned());
-        runtime::run(async move { bucket.get(&path, range).await })?
+        let (bucket, path) = (self.bucket.clone(), path.to_owned());
+        self.under_way
+            .run(async move { bucket.get(&path, range).await })?
     }
 }
 
@@ -501,14 +511,15 @@ impl Storage for S3 {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let (bucket, prefix) = (self.0.clone(), prefix.to_owned());
-        runtime::run(async move { bucket.list(&prefix, None, None).await })?
+        let (bucket, prefix) = (self.bucket.clone(), prefix.to_owned());
+        self.under_way
+            .run(async move { bucket.list(&prefix, None, None).await })?
     }
 
     fn list_between(&self, after: &str, before: &str) -> Result<Vec<Object>> {
-        let bucket = self.0.clone();
+        let bucket = self.bucket.clone();
         let (after, before) = (after.to_owned(), before.to_owned());
-        runtime::run(async move {
+        self.under_way.run(async move {
             let after = Some(after.as_str()).filter(|after| !after.is_empty());
             bucket.list("", after, Some(&before)).await
         })?
@@ -516,20 +527,26 @@ impl Storage for S3 {
 
     fn delete(&self, path: &str) -> Result<()> {
         check_path(path)?;
-        let (bucket, path) = (self.0.clone(), path.to_owned());
-        runtime::run(async move { bucket.delete(&path).await })?
+        let (bucket, path) = (self.bucket.clone(), path.to_owned());
+        self.under_way
+            .run(async move { bucket.delete(&path).await })?
     }
 
     fn retain(&self, path: &str) -> Result<()> {
-        if self.0.settings.object_lock.is_none() {
+        if self.bucket.settings.object_lock.is_none() {
             return Ok(());
         }
-        let (bucket, path) = (self.0.clone(), path.to_owned());
-        runtime::run(async move { bucket.retain(&path).await })?
+        let (bucket, path) = (self.bucket.clone(), path.to_owned());
+        self.under_way
+            .run(async move { bucket.retain(&path).await })?
+    }
+
+    fn interrupt(&self) {
+        self.under_way.give_up();
     }
 
     fn location(&self) -> String {
-        self.0.address.to_string()
+        self.bucket.address.to_string()
     }
 
     fn is_remote(&self) -> bool {

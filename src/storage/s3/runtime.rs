@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::AbortHandle;
 
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// Requests wait far more than they compute.
 const THREADS: usize = 2;
@@ -31,24 +32,51 @@ fn handle() -> Result<Handle> {
     Ok(handle)
 }
 
-/// Runs `future` to its end while this thread waits.
-///
-/// It runs as a task of its own and not on this thread: a task of a runtime that is shut down just ends,
-/// where a thread that blocks on it would panic.
-pub(super) fn run<T: Send + 'static>(
+/// Begins `future` as a task of its own and not on the thread that waits: a task of a runtime that is shut down just
+/// ends, where a thread that blocks on it would panic.
+fn begin<T: Send + 'static>(
     future: impl Future<Output = T> + Send + 'static,
-) -> Result<T> {
+) -> Result<(Receiver<T>, AbortHandle)> {
     let (sender, receiver) = bounded(1);
-    handle()?.spawn(async move {
+    let task = handle()?.spawn(async move {
         // Nobody listens any more only when the waiting thread is gone.
         let _ = sender.send(future.await);
     });
-    receiver.recv().map_err(|_| {
-        Error::new(
-            ErrorKind::Cancelled,
-            "a request to S3 was given up: the program is ending",
-        )
-    })
+    Ok((receiver, task.abort_handle()))
+}
+
+/// Runs `future` to its end while this thread waits.
+pub(super) fn run<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
+    let (answer, _) = begin(future)?;
+    answer.recv().map_err(|_| Error::cancelled())
+}
+
+/// The requests to one bucket that are under way.
+#[derive(Default)]
+pub(super) struct UnderWay(Mutex<Vec<AbortHandle>>);
+
+impl UnderWay {
+    /// As [`run`], until it is given up.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, task) = begin(future)?;
+        {
+            let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.retain(|task| !task.is_finished());
+            tasks.push(task);
+        }
+        answer.recv().map_err(|_| Error::cancelled())
+    }
+
+    /// Breaks all of them off; their connections are closed.
+    pub(super) fn give_up(&self) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.drain(..).for_each(|task| task.abort());
+    }
 }
 
 /// Ends what is under way and all threads, waiting for them no longer than `timeout`. The next request starts anew.

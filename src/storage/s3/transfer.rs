@@ -37,10 +37,22 @@ impl Pace {
         let now = Instant::now();
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let start = (*free_at).max(now);
+        *free_at = start + self.time_for(bytes);
+        start - now
+    }
+
+    /// Gives back what was taken for `bytes` that do not pass after all.
+    fn give_back(&self, bytes: usize) {
+        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *free_at = free_at
+            .checked_sub(self.time_for(bytes))
+            .unwrap_or(*free_at);
+    }
+
+    fn time_for(&self, bytes: usize) -> Duration {
         let nanoseconds =
             (bytes as u128 * 1_000_000_000).div_ceil(u128::from(self.bytes_per_second));
-        *free_at = start + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
-        start - now
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 }
 
@@ -151,6 +163,14 @@ impl Body for Outgoing {
     }
 }
 
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let (Some(pace), Some(_)) = (&self.pace, &self.pause) {
+            pace.give_back(self.rest.len().min(FRAME_BYTES));
+        }
+    }
+}
+
 /// Signs the content too, though it is sent as a stream: the server refuses what arrives otherwise than it left.
 #[derive(Debug)]
 pub(super) struct SignedContent {
@@ -188,5 +208,24 @@ mod tests {
         assert!(first < Duration::from_millis(10));
         assert!(second > Duration::from_millis(450) && second <= Duration::from_millis(500));
         assert!(third > Duration::from_millis(950) && third <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_broken_off_holds_up_nobody() {
+        let pace = Arc::new(Pace::new(1000));
+        pace.reserve(1000);
+        let watch = Watch::new(Duration::from_secs(1));
+        let mut body = Outgoing::new(Bytes::from(vec![0; 1000]), Some(pace.clone()), watch);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(std::future::poll_fn(|context| {
+            assert!(Pin::new(&mut body).poll_frame(context).is_pending());
+            Poll::Ready(())
+        }));
+        drop(body);
+        let next = pace.reserve(1);
+        assert!(next > Duration::from_millis(900) && next <= Duration::from_secs(1));
     }
 }

@@ -12,6 +12,7 @@ mod locked;
 mod machines;
 mod overwriting;
 mod permissions;
+mod stopping;
 mod story;
 
 // What the conformance suite is written in.

@@ -69,6 +69,31 @@ fn a_trial_names_the_permission_that_is_missing() {
     assert_eq!(world.json(&["storage", "test"])["works"], true);
 }
 
+#[test]
+fn doctor_names_the_permission_that_is_missing() {
+    let Some((world, proxy)) = world("unhealthy") else {
+        return;
+    };
+    let made = world.output(&["init", "--repository", "cloud"]);
+    assert!(made.status.success(), "{}", errors(&made));
+    let permissions = || {
+        let output = world.output(&["--json", "doctor"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut checks = found["checks"].as_array().unwrap().clone();
+        checks.retain(|check| check["name"] == "permissions");
+        assert_eq!(checks.len(), 1, "{found}");
+        checks.remove(0)
+    };
+    assert_eq!(permissions()["result"], "ok");
+    for (operation, permission) in [("PUT", "s3:PutObject"), ("DELETE", "s3:DeleteObject")] {
+        proxy.deny(Some((operation, "")));
+        let check = permissions();
+        assert_eq!(check["result"], "failure", "{check}");
+        let remedy = check["remedy"].as_str().unwrap();
+        assert!(remedy.contains(permission), "{check}");
+    }
+}
+
 /// As the README's policy for whoever must not lose backups to a thief: nothing below these can be deleted.
 #[test]
 fn deletes_that_are_denied_are_told_and_passed_over() {

@@ -217,9 +217,10 @@ public final class Backup implements AutoCloseable {
   }
 
   /**
-   * Adds a schedule to the configuration, or changes it.
+   * Adds a schedule to the configuration, or changes what {@code options} name of it.
    *
-   * @throws BackupException {@code USAGE} where the expression or the time zone is not understood
+   * @throws BackupException {@code USAGE} where the expression or the time zone is not understood;
+   *     {@code NOT_FOUND} where there is no such schedule and no expression for a new one
    */
   public Schedules setSchedule(String name, ScheduleOptions options) {
     Map<String, Object> more = new LinkedHashMap<>();

@@ -56,6 +56,41 @@ public final class Schedules extends Document {
       return text("time_zone");
     }
 
+    /** The repository's name, or its place. */
+    public String repository() {
+      return text("repository");
+    }
+
+    /** Only these parts of the instance; everything when empty. */
+    public List<String> only() {
+      return texts("only");
+    }
+
+    /** What its backups are labelled with, or null. */
+    public String label() {
+      return text("label");
+    }
+
+    /** Each run starts up to so many minutes later. */
+    public int randomDelayMinutes() {
+      return (int) number("random_delay_minutes");
+    }
+
+    /** How many minutes a run waits for other work on the repository before it is left out. */
+    public int waitMinutes() {
+      return (int) number("wait_minutes");
+    }
+
+    /** How often a run that failed is tried again. */
+    public int retries() {
+      return (int) number("retries");
+    }
+
+    /** After how many minutes for the first time; each next time after twice as many. */
+    public int retryMinutes() {
+      return (int) number("retry_minutes");
+    }
+
     /** Whether it runs. */
     public boolean isEnabled() {
       return flag("enabled");

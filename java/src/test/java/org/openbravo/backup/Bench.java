@@ -43,7 +43,7 @@ final class Bench {
       long begun = System.nanoTime();
       BackupSummary taken = backup.backup(BackupOptions.all());
       double seconds = (System.nanoTime() - begun) / 1e9;
-      watching.interrupt();
+      peak.isOver = true;
       watching.join();
       Map<String, Object> result = new LinkedHashMap<>();
       result.put("seconds", seconds);
@@ -62,20 +62,20 @@ final class Bench {
     private long heapBytes;
     private long anonymousBytes;
     private long residentBytes;
+    // An interruption would come in the middle of reading a file, too.
+    private volatile boolean isOver;
 
     @Override
     public void run() {
       try {
-        while (true) {
+        while (!isOver) {
           long heap = ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
           heapBytes = Math.max(heapBytes, heap);
           anonymousBytes = Math.max(anonymousBytes, anonymousBytes());
           residentBytes = Math.max(residentBytes, bytesOf("VmHWM"));
           Thread.sleep(INTERVAL_MILLISECONDS);
         }
-      } catch (InterruptedException e) {
-        // The backup is done.
-      } catch (IOException e) {
+      } catch (InterruptedException | IOException e) {
         throw new IllegalStateException(e);
       }
     }

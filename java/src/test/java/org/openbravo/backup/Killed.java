@@ -11,9 +11,9 @@ final class Killed {
 
   public static void main(String[] arguments) throws InterruptedException {
     OpenOptions options =
-        OpenOptions.of(Path.of(arguments[1])).configuration(Path.of(arguments[2]));
-    if (arguments[0].equals("restore")) {
-      System.out.println(Backup.open(options).restore(RestoreOptions.of("latest")).job());
+        OpenOptions.of(Path.of(arguments[0])).configuration(Path.of(arguments[1]));
+    if (arguments[2].equals("restore")) {
+      System.out.println(Backup.open(options).restore(RestoreOptions.of(arguments[3])).job());
     } else {
       Backup backup = Backup.open(options.bytesPerSecond(500_000));
       Thread working = new Thread(() -> backup.backup(BackupOptions.all().fullRead()));

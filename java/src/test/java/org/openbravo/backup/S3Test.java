@@ -49,8 +49,9 @@ class S3Test {
       Files.createDirectory(directory.resolve(name));
     }
     ProcessBuilder starting = new ProcessBuilder(program.toString(), "--port", "127.0.0.1:" + port,
-        "--iam-dir", directory.resolve("iam").toString(), "--quiet", "posix", "--versioning-dir",
-        directory.resolve("versions").toString(), directory.resolve("data").toString())
+        "--iam-dir", directory.resolve("iam").toString(), "--access-log", requests().toString(),
+        "--quiet", "posix", "--versioning-dir", directory.resolve("versions").toString(),
+        directory.resolve("data").toString())
         .redirectErrorStream(true).redirectOutput(directory.resolve("server.log").toFile());
     starting.environment().put("ROOT_ACCESS_KEY", "tests");
     starting.environment().put("ROOT_SECRET_KEY", "a secret");
@@ -83,19 +84,84 @@ class S3Test {
     return World.options(directory).repository("bucket");
   }
 
-  @Test
-  void shutdownEndsItsThreadsAndSocketsToo() throws Exception {
+  /** Writes the bucket's section; how it shows then. */
+  private Settings describeBucket(Backup backup) {
     Map<String, Object> section = new HashMap<>();
     section.put("repository.bucket.url", "s3://bucket/openbravo");
     section.put("repository.bucket.endpoint", "http://127.0.0.1:" + port);
     section.put("repository.bucket.region", "us-east-1");
     section.put("repository.bucket.access_key_id", "tests");
     section.put("repository.bucket.secret_access_key", "a secret");
+    return backup.change(section);
+  }
+
+  /** What the server writes down: a line for each request. */
+  private Path requests() {
+    return directory.resolve("requests.log");
+  }
+
+  private long requestsFor(Runnable work) throws IOException {
+    long before = Files.readAllLines(requests()).size();
+    work.run();
+    return Files.readAllLines(requests()).size() - before;
+  }
+
+  /** What never changes in the bucket is asked for once, in the life of all handles. */
+  @Test
+  void aWarmListIsOneRequest() throws Exception {
+    try (Backup backup = Backup.open(World.options(directory))) {
+      describeBucket(backup);
+      backup.init("bucket");
+    }
+    try (Backup backup = Backup.open(options())) {
+      backup.backup(BackupOptions.all());
+      backup.backup(BackupOptions.all());
+      assertEquals(1, requestsFor(() -> backup.list(ListOptions.all())));
+    }
+    try (Backup anew = Backup.open(options())) {
+      assertEquals(1, requestsFor(
+          () -> assertEquals(2, anew.list(ListOptions.all()).backups().size())));
+      // What is there is verified, and no copy of it.
+      assertTrue(requestsFor(() -> anew.verify(null, false)) > 5);
+    }
+    Backup.shutdown();
+  }
+
+  /** At this rate the upload takes minutes. */
+  @Test
+  void shutdownBreaksOffASlowUpload() throws Exception {
+    try (Backup backup = Backup.open(World.options(directory))) {
+      describeBucket(backup);
+      backup.init("bucket");
+      backup.change(Map.of("repository.bucket.bandwidth_bytes_per_second", 20_000));
+    }
+    Backup slow = Backup.open(options());
+    Future<BackupSummary> running = threads.submit(() -> slow.backup(BackupOptions.all()));
+    while (!running.isDone() && !"finishing".equals(slow.progress().stage())) {
+      Thread.sleep(5);
+    }
+    Thread.sleep(500);
+    Instant begun = Instant.now();
+    Backup.shutdown();
+    Duration took = Duration.between(begun, Instant.now());
+    System.out.println("shutdown during a slow upload took " + took.toMillis() + " ms");
+    ExecutionException stopped = assertThrows(ExecutionException.class, running::get);
+    assertEquals(BackupException.Code.CANCELLED, ((BackupException) stopped.getCause()).code());
+    assertEquals(0, World.nativeThreads());
+    try (Backup again = Backup.open(options())) {
+      assertTrue(again.status().leases().isEmpty());
+      assertTrue(again.list(ListOptions.all()).backups().isEmpty());
+    }
+    Backup.shutdown();
+  }
+
+  @Test
+  void shutdownEndsItsThreadsAndSocketsToo() throws Exception {
     long descriptors;
     try (Backup backup = Backup.open(World.options(directory))) {
       descriptors = World.count("/proc/self/fd");
       assertEquals("***",
-          backup.change(section).value("repository.bucket.secret_access_key"));
+          describeBucket(backup).value("repository.bucket.secret_access_key"));
       StorageTest tried = backup.testStorage("bucket");
       assertTrue(tried.works(), tried.json());
       assertEquals("s3://bucket/openbravo", backup.init("bucket").repository());

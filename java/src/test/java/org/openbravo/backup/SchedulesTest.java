@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -49,7 +50,48 @@ class SchedulesTest {
           backup.setSchedule("nightly", ScheduleOptions.cron("30 3 * * *").disabled());
       assertFalse(disabled.schedules().get(0).isEnabled());
       assertNull(disabled.schedules().get(0).next());
+      assertEquals("by night", disabled.schedules().get(0).label());
+      World.fails(BackupException.Code.NOT_FOUND,
+          () -> backup.setSchedule("weekly", ScheduleOptions.change().retries(1)));
       assertTrue(backup.removeSchedule("nightly").schedules().isEmpty());
+    }
+  }
+
+  /** What somebody wrote by hand outlives a change from Java, comments too. */
+  @Test
+  void whatIsNotNamedStays() throws Exception {
+    Path file = directory.resolve("obbackup.toml");
+    try (Backup backup = World.open(directory)) {
+      Files.writeString(file, Files.readString(file) + "\n[schedule.nightly]\n"
+          + "cron = \"30 3 * * *\" # after the batch\nretries = 7\nretry_minutes = 5\n"
+          + "random_delay_minutes = 20\nwait_minutes = 90\nonly = [\"database\"]\n");
+      Schedules.Schedule later = backup.setSchedule("nightly",
+          ScheduleOptions.cron("30 4 * * *").waitMinutes(120)).schedules().get(0);
+      assertEquals("30 4 * * *", later.cron());
+      assertEquals(7, later.retries());
+      assertEquals(5, later.retryMinutes());
+      assertEquals(20, later.randomDelayMinutes());
+      assertEquals(120, later.waitMinutes());
+      assertEquals(List.of("database"), later.only());
+      assertTrue(Files.readString(file).contains("cron = \"30 4 * * *\" # after the batch"),
+          Files.readString(file));
+      Schedules.Schedule changed = backup.setSchedule("nightly", ScheduleOptions.change()
+          .everything().retries(0).retryMinutes(1).randomDelayMinutes(0)).schedules().get(0);
+      assertEquals("30 4 * * *", changed.cron());
+      assertEquals(List.of(), changed.only());
+      assertEquals(0, changed.retries());
+      assertEquals(1, changed.retryMinutes());
+      assertEquals(0, changed.randomDelayMinutes());
+      String text = Files.readString(file);
+      for (ScheduleOptions odd : List.of(ScheduleOptions.change().retryMinutes(0),
+          ScheduleOptions.change().retries(-1), ScheduleOptions.change().waitMinutes(1 << 16))) {
+        World.fails(BackupException.Code.USAGE, () -> backup.setSchedule("nightly", odd));
+      }
+      assertEquals(text, Files.readString(file));
+      assertFalse(backup.setSchedule("nightly", ScheduleOptions.change().disabled())
+          .schedules().get(0).isEnabled());
+      assertTrue(backup.setSchedule("nightly", ScheduleOptions.change().enabled())
+          .schedules().get(0).isEnabled());
     }
   }
 

@@ -304,7 +304,8 @@ mod tests {
 
     #[test]
     fn wrappers_pass_on_what_they_do_not_change() {
-        let wrap: [fn(Arc<Peculiar>) -> Box<dyn Storage>; 3] = [
+        type Wrap = fn(Arc<Peculiar>) -> Box<dyn Storage>;
+        let wrap: [Wrap; 3] = [
             |inner| Box::new(Retrying::new(inner, Patience::default())),
             |inner| Box::new(Faulty::at(inner, Operations::All, u64::MAX, Fault::Flip)),
             |inner| Box::new(deadline::Deadline::new(inner, Duration::from_mins(1))),

@@ -305,12 +305,12 @@ mod tests {
     #[test]
     fn wrappers_pass_on_what_they_do_not_change() {
         type Wrap = fn(Arc<Peculiar>) -> Box<dyn Storage>;
-        let wraps: [Wrap; 3] = [
+        let wrap: [Wrap; 3] = [
             |inner| Box::new(Retrying::new(inner, Patience::default())),
             |inner| Box::new(Faulty::at(inner, Operations::All, u64::MAX, Fault::Flip)),
             |inner| Box::new(deadline::Deadline::new(inner, Duration::from_mins(1))),
         ];
-        for wrap in wraps {
+        for wrap in wrap {
             let inner = Arc::new(Peculiar::default());
             let wrapper = wrap(inner.clone());
             let said = |result: Result<()>| result.unwrap_err().message();

@@ -293,7 +293,7 @@ impl Checks {
                     list(&who)
                 ),
                 Some(
-                    "Stop Tomcat and whatever else uses the database, then run the command again.",
+                    "Stop Tomcat and whatever else uses the database, then try again.",
                 ),
             );
         } else {

@@ -273,6 +273,11 @@ export class Person {
     );
   }
 
+  /** What stands beside the bar. */
+  workText() {
+    return this.view(view => view.obbkpStrips.workText.getContents());
+  }
+
   isWorking() {
     return this.view(view => view.obbkpStrips.work.isVisible());
   }

@@ -98,12 +98,7 @@ step('without a repository the window says so and lets one be named', async () =
   await person.press('Use This Place');
   const refused = await until('the refusal', () => person.message());
   assert.equal(refused.type, 'error');
-  await person.press('Repository…');
-  await person.page.locator('input[name=repository]').fill(repository);
-  await person.press('Use This Place');
-  await until('the repository', async () =>
-    (await person.repositoryText()).includes(repository)
-  );
+  await person.nameRepository(repository);
   assert.ok(fs.readFileSync(CONFIGURATION, 'utf8').includes(repository));
 });
 

@@ -205,6 +205,14 @@ export class Person {
     await this.settled();
   }
 
+  /** Makes a directory the repository. */
+  async nameRepository(directory) {
+    await this.press('Repository…');
+    await this.page.locator('input[name=repository]').fill(directory);
+    await this.press('Use This Place');
+    await until('the repository', async () => (await this.repositoryText()).includes(`<b>${directory}</b>`));
+  }
+
   /** Waits until no request is on its way. */
   async settled() {
     await this.page.waitForFunction(() => !window.isc.RPCManager.requestsArePending());
@@ -318,8 +326,7 @@ export class Person {
     return until('a message', () => this.message());
   }
 
-  /** Goes through Module Management with a module's file, up to the last button. */
-  async install(file) {
+  async openModuleManagement() {
     await this.page.evaluate(() =>
       window.OB.Layout.ViewManager.openView('OBClassicWindow', {
         viewId: 'OBClassicWindow',
@@ -329,6 +336,21 @@ export class Person {
         formId: 'B73A1BE38C6F4F4BB17A3B6FA8C3293E'
       })
     );
+  }
+
+  /** Uninstalls a module in Module Management; the backup before it has begun when this returns. */
+  async uninstall(id) {
+    this.page.once('dialog', dialog => dialog.accept());
+    await this.openModuleManagement();
+    const management = await this.frame('appFrame', `#inpNodes_${id}`);
+    await management.locator(`#inpNodes_${id}`).check({ force: true });
+    await management.locator('#buttonUninstall').click();
+    await this.frame('appFrame', '#bar');
+  }
+
+  /** Goes through Module Management with a module's file, up to the last button. */
+  async install(file) {
+    await this.openModuleManagement();
     const management = await this.frame('appFrame', '#tabInstall, a:has-text("Add Modules")');
     await management.locator('a:has-text("Add Modules")').click();
     await (await this.frame('appFrame', '#buttonScan >> text=Browse')).locator('#buttonScan').click();

@@ -2,8 +2,8 @@
 (function() {
   var label = OB.OBBKP.label,
     html = OB.OBBKP.html,
-    BACKUP_HEIGHT = 180,
-    PART_HEIGHT = 30,
+    BACKUP_HEIGHT = 175,
+    PART_HEIGHT = 37,
     PLAN_WIDTH = 640,
     PLAN_HEIGHT = 520;
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 
 import {
   Person,
@@ -14,6 +14,7 @@ import {
   makeDirectory,
   pictures,
   record,
+  sequence,
   until,
   url
 } from './openbravo.mjs';
@@ -53,25 +54,7 @@ after(async () => {
   fs.rmSync(work, { recursive: true, force: true });
 });
 
-// Each goes on where the one before has ended.
-let broken = false;
-function step(name, act) {
-  test(name, async context => {
-    if (broken) {
-      context.skip('an earlier step failed');
-      return;
-    }
-    const begun = Date.now();
-    try {
-      await act();
-    } catch (error) {
-      broken = true;
-      await person.picture(`failed-${name.replace(/\W+/g, '-')}`).catch(() => {});
-      throw error;
-    }
-    console.log(`# ${name}: ${((Date.now() - begun) / 1000).toFixed(1)} s`);
-  });
-}
+const step = sequence(() => person);
 
 async function marker() {
   return (await record(...MARKED)).description;
@@ -320,8 +303,8 @@ const deployed = path.join(
 async function reload() {
   const now = new Date();
   fs.utimesSync(path.join(deployed, 'WEB-INF/web.xml'), now, now);
-  await until('the reload', async () => !(await answers()), 60);
-  await until('the ERP', answers, 180);
+  await until('the reload', async () => !(await answers()), 120);
+  await until('the ERP', answers, 600);
 }
 
 step('ten reloads leave no thread and no descriptor of the native side behind', async () => {

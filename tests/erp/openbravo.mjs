@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
@@ -39,6 +40,30 @@ export async function until(what, look, seconds = 60) {
     }
     await sleep(250);
   }
+}
+
+/**
+ * What makes tests that each go on where the one before has ended: after one that failed the rest is
+ * skipped. `person` gives whose browser is pictured then.
+ */
+export function sequence(person) {
+  let broken = false;
+  return (name, act, options = {}) =>
+    test(name, options, async context => {
+      if (broken) {
+        context.skip('an earlier step failed');
+        return;
+      }
+      const begun = Date.now();
+      try {
+        await act();
+      } catch (error) {
+        broken = true;
+        await person().picture(`failed-${name.replace(/\W+/g, '-')}`).catch(() => {});
+        throw error;
+      }
+      console.log(`# ${name}: ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+    });
 }
 
 /** Whether the login page answers. */
@@ -343,7 +368,10 @@ export class Person {
     this.page.once('dialog', dialog => dialog.accept());
     await this.openModuleManagement();
     const management = await this.frame('appFrame', `#inpNodes_${id}`);
-    await management.locator(`#inpNodes_${id}`).check({ force: true });
+    const mark = management.locator(`#inpNodes_${id}`);
+    await mark.click();
+    // The page sets it a moment later.
+    await until('the mark', () => mark.isChecked());
     await management.locator('#buttonUninstall').click();
     await this.frame('appFrame', '#bar');
   }

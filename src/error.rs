@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// What kind of thing went wrong; decides the exit code, and is what programs match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -149,6 +151,33 @@ impl Error {
             Ok(inner) => inner,
             Err(source) => Self::new(ErrorKind::of_io(&source), message).source(source),
         }
+    }
+
+    /// The last one that the command told on its standard error by `--json`; warnings may stand before it.
+    pub fn reported(said: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Document {
+            error: Reported,
+        }
+        #[derive(Deserialize)]
+        struct Reported {
+            kind: String,
+            message: String,
+            hint: Option<String>,
+        }
+        let Document { error } = said
+            .lines()
+            .rev()
+            .find_map(|line| serde_json::from_str(line).ok())?;
+        let kind = ErrorKind::all()
+            .find(|kind| kind.name() == error.kind)
+            .unwrap_or(ErrorKind::Failure);
+        Some(Self(Box::new(Inner {
+            kind,
+            message: error.message,
+            hint: error.hint,
+            source: None,
+        })))
     }
 
     /// A request to stop was seen.
@@ -307,5 +336,16 @@ mod tests {
         let outer = Error::io("cannot copy", std::io::Error::from(inner));
         assert_eq!(outer.kind(), ErrorKind::Damaged);
         assert_eq!(outer.hint_text(), Some("Run verify."));
+    }
+
+    #[test]
+    fn an_error_that_the_command_told_stays_what_it_was() {
+        let said = "{\"schema\":1,\"warning\":\"x\"}\n{\"schema\":1,\"error\":{\"kind\":\"LOCKED\",\"exit_code\":11,\
+                    \"retryable\":true,\"message\":\"in use\",\"hint\":\"Wait.\"}}\n";
+        let error = Error::reported(said).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert_eq!(error.to_string(), "in use");
+        assert_eq!(error.hint_text(), Some("Wait."));
+        assert!(Error::reported("Segmentation fault").is_none());
     }
 }

@@ -216,7 +216,7 @@ pub fn check_status(instance: &Instance, code: Option<&str>) -> Result<Option<St
                     status::name(shown)
                 ),
             )
-            .hint("Wait for `ant` to end, then run the command again."))
+            .hint("Wait for `ant` to end, then try again."))
         }
         SystemStatus::Rebuilding | SystemStatus::BuildFailed => Ok(Some(format!(
             "the last rebuild of the instance did not end well (status {shown}: {})",

@@ -6,8 +6,6 @@ use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::children;
 use super::requests::{Restore, Undo};
 use super::workplace::Workplace;
@@ -176,7 +174,7 @@ impl Run {
             return text(&mut self.output);
         }
         let said = text(&mut self.errors)?;
-        Err(failure(&said).unwrap_or_else(|| {
+        Err(Error::reported(&said).unwrap_or_else(|| {
             let last = said.lines().last().unwrap_or("it said nothing");
             Error::new(
                 ErrorKind::Failure,
@@ -223,46 +221,4 @@ fn jvm_properties(place: &Workplace) -> String {
         Some(format!("-D{name}={value}"))
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// The error that the command reported as JSON; warnings may stand before it.
-fn failure(said: &str) -> Option<Error> {
-    #[derive(Deserialize)]
-    struct Document {
-        error: Reported,
-    }
-    #[derive(Deserialize)]
-    struct Reported {
-        kind: String,
-        message: String,
-        hint: Option<String>,
-    }
-    let Document { error: reported } = said
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str(line).ok())?;
-    let kind = ErrorKind::all()
-        .find(|kind| kind.name() == reported.kind)
-        .unwrap_or(ErrorKind::Failure);
-    let error = Error::new(kind, reported.message);
-    Some(match reported.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_error_of_the_command_stays_what_it_was() {
-        let said = "{\"schema\":1,\"warning\":\"x\"}\n{\"schema\":1,\"error\":{\"kind\":\"LOCKED\",\"exit_code\":11,\
-                    \"retryable\":true,\"message\":\"in use\",\"hint\":\"Wait.\"}}\n";
-        let error = failure(said).unwrap();
-        assert_eq!(error.kind(), ErrorKind::Locked);
-        assert_eq!(error.to_string(), "in use");
-        assert_eq!(error.hint_text(), Some("Wait."));
-        assert!(failure("Segmentation fault").is_none());
-    }
 }

@@ -30,7 +30,7 @@ pub struct Launch {
     pub verb: Verb,
     /// The program.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Its arguments; with `--json` among them its error is understood.
     pub arguments: Vec<OsString>,
     /// The variables that it needs; may hold secrets.
     pub environment: Vec<(OsString, OsString)>,
@@ -233,6 +233,9 @@ impl Watched {
         let mut said = String::new();
         self.said.seek(SeekFrom::Start(0)).io_context(failed)?;
         self.said.read_to_string(&mut said).io_context(failed)?;
+        if let Some(error) = Error::reported(&said) {
+            return Err(error.context(format!("the {verb} did not begin")));
+        }
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         let kind = code.and_then(ErrorKind::of_exit_code);
         Err(Error::new(
@@ -293,8 +296,19 @@ mod tests {
             environment: Vec::new(),
             directory: "/".into(),
         };
+        let told = Launch {
+            arguments: vec![
+                "-c".into(),
+                r#"echo '{"error":{"kind":"NO_SPACE","message":"full","hint":"Make room."}}' >&2; exit 1"#.into(),
+            ],
+            ..launch.clone()
+        };
         let error = launch.run(&place, "1", false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
         assert!(error.to_string().contains("locked by x"), "{error:?}");
+        let error = told.run(&place, "2", false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        assert_eq!(error.to_string(), "the restore did not begin: full");
+        assert_eq!(error.hint_text(), Some("Make room."));
     }
 }

@@ -272,7 +272,7 @@ impl Lock {
                     LEASE.as_secs() / 60
                 ),
             )
-            .hint("Check the storage and the connection to it, then run the command again."));
+            .hint("Check the storage and the connection to it, then try again."));
         }
         Ok(())
     }

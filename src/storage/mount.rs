@@ -155,7 +155,7 @@ impl MountGuard {
                     }
                 ),
             )
-            .hint("Mount the device again and run the command once more.")),
+            .hint("Mount the device again, then try again.")),
         }
     }
 

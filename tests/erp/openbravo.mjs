@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
@@ -39,6 +40,30 @@ export async function until(what, look, seconds = 60) {
     }
     await sleep(250);
   }
+}
+
+/**
+ * What makes tests that each go on where the one before has ended: after one that failed the rest is
+ * skipped. `person` gives whose browser is pictured then.
+ */
+export function sequence(person) {
+  let broken = false;
+  return (name, act, options = {}) =>
+    test(name, options, async context => {
+      if (broken) {
+        context.skip('an earlier step failed');
+        return;
+      }
+      const begun = Date.now();
+      try {
+        await act();
+      } catch (error) {
+        broken = true;
+        await person().picture(`failed-${name.replace(/\W+/g, '-')}`).catch(() => {});
+        throw error;
+      }
+      console.log(`# ${name}: ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+    });
 }
 
 /** Whether the login page answers. */
@@ -205,6 +230,14 @@ export class Person {
     await this.settled();
   }
 
+  /** Makes a directory the repository. */
+  async nameRepository(directory) {
+    await this.press('Repository…');
+    await this.page.locator('input[name=repository]').fill(directory);
+    await this.press('Use This Place');
+    await until('the repository', async () => (await this.repositoryText()).includes(`<b>${directory}</b>`));
+  }
+
   /** Waits until no request is on its way. */
   async settled() {
     await this.page.waitForFunction(() => !window.isc.RPCManager.requestsArePending());
@@ -273,6 +306,11 @@ export class Person {
     );
   }
 
+  /** What stands beside the bar. */
+  workText() {
+    return this.view(view => view.obbkpStrips.workText.getContents());
+  }
+
   isWorking() {
     return this.view(view => view.obbkpStrips.work.isVisible());
   }
@@ -313,8 +351,7 @@ export class Person {
     return until('a message', () => this.message());
   }
 
-  /** Goes through Module Management with a module's file, up to the last button. */
-  async install(file) {
+  async openModuleManagement() {
     await this.page.evaluate(() =>
       window.OB.Layout.ViewManager.openView('OBClassicWindow', {
         viewId: 'OBClassicWindow',
@@ -324,6 +361,24 @@ export class Person {
         formId: 'B73A1BE38C6F4F4BB17A3B6FA8C3293E'
       })
     );
+  }
+
+  /** Uninstalls a module in Module Management; the backup before it has begun when this returns. */
+  async uninstall(id) {
+    this.page.once('dialog', dialog => dialog.accept());
+    await this.openModuleManagement();
+    const management = await this.frame('appFrame', `#inpNodes_${id}`);
+    const mark = management.locator(`#inpNodes_${id}`);
+    await mark.click();
+    // The page sets it a moment later.
+    await until('the mark', () => mark.isChecked());
+    await management.locator('#buttonUninstall').click();
+    await this.frame('appFrame', '#bar');
+  }
+
+  /** Goes through Module Management with a module's file, up to the last button. */
+  async install(file) {
+    await this.openModuleManagement();
     const management = await this.frame('appFrame', '#tabInstall, a:has-text("Add Modules")');
     await management.locator('a:has-text("Add Modules")').click();
     await (await this.frame('appFrame', '#buttonScan >> text=Browse')).locator('#buttonScan').click();

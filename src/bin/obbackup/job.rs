@@ -150,16 +150,22 @@ pub fn detach(
     let id = Place::new_id()?;
     // In its place, because behind `--` nothing is an option any more.
     let job = OsString::from(format!("--job={id}"));
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments
-        .map(|word| {
-            if word == "--detach" {
-                job.clone()
-            } else {
-                word
-            }
-        })
-        .collect();
+    // Tomcat's service takes along whatever it started, and this process may be one of those.
+    let in_service = tomcat
+        .and_then(Tomcat::unit)
+        .is_some_and(|unit| own_unit().as_deref() == Some(unit));
+    let mut arguments = Vec::new();
+    if !in_service && !session.output.json {
+        // What a service says is for people, in its journal; this one is heard by `Launch` alone.
+        arguments.push(OsString::from("--json"));
+    }
+    arguments.extend(std::env::args_os().skip(1).map(|word| {
+        if word == "--detach" {
+            job.clone()
+        } else {
+            word
+        }
+    }));
     let launch = Launch {
         verb,
         program: std::env::current_exe().io_context(|| "cannot find this program".to_owned())?,
@@ -167,10 +173,6 @@ pub fn detach(
         environment: std::env::vars_os().collect(),
         directory: std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned()),
     };
-    // Tomcat's service takes along whatever it started, and this process may be one of those.
-    let in_service = tomcat
-        .and_then(Tomcat::unit)
-        .is_some_and(|unit| own_unit().as_deref() == Some(unit));
     let launched = launch.run(&place, &id, in_service)?;
     let document = Document {
         status_path: format!("{}/", context_path(instance, tomcat)),

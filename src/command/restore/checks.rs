@@ -292,9 +292,7 @@ impl Checks {
                     rows.len(),
                     list(&who)
                 ),
-                Some(
-                    "Stop Tomcat and whatever else uses the database, then run the command again.",
-                ),
+                Some("Stop Tomcat and whatever else uses the database, then try again."),
             );
         } else {
             self.add(

@@ -345,7 +345,7 @@ pub(super) fn refuse_sessions(
             rows.len()
         ),
     )
-    .hint("Stop Tomcat and whatever else uses the database, then run the command again."))
+    .hint("Stop Tomcat and whatever else uses the database, then try again."))
 }
 
 /// Everything new, complete and on the device, beside the old.

@@ -115,7 +115,7 @@ pub fn end_sessions(session: &mut Session, database: &str) -> Result<()> {
                     who.join(", ")
                 ),
             )
-            .hint("End these sessions, then run the command again.");
+            .hint("End these sessions, then try again.");
             return Err(match refusal {
                 Some(refusal) => error.source(refusal),
                 None => error,

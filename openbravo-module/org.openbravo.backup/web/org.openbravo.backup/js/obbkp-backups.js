@@ -6,6 +6,7 @@
     TIMEOUT_MILLISECONDS = 10000,
     // What stands in for the application during a restore says so by this.
     STAND_IN = 'X-Obbackup',
+    NOT_FOUND = 404,
     DATE_WIDTH = 140,
     label = OB.OBBKP.label,
     html = OB.OBBKP.html,
@@ -72,7 +73,10 @@
     // A server that is being stopped can leave a request without an answer.
     request.timeout = TIMEOUT_MILLISECONDS;
     request.onloadend = function() {
-      var answer = null;
+      var answer = null,
+        isAnswered,
+        isStandIn,
+        isMissing;
       state.polling = false;
       if (view.destroyed) {
         return;
@@ -82,15 +86,21 @@
       } catch (e) {
         // Not from the handler.
       }
-      if (request.status === 0) {
-        // Nobody there: the page is on its way, or cannot be had on this port.
+      isAnswered = answer && answer.running !== undefined;
+      isStandIn = request.getResponseHeader(STAND_IN) !== null;
+      isMissing = request.status >= NOT_FOUND && !isAnswered && !isStandIn;
+      if (request.status === 0 || (state.isRestoring && isMissing)) {
+        // Nobody there, or the server is being stopped: the page is on its way, or cannot be had on this port.
         state.isDown = state.isRestoring;
         wait(view);
         later(view, state);
-      } else if (state.isDown || request.getResponseHeader(STAND_IN)) {
+      } else if (state.isDown || isStandIn) {
         leave(view, state);
-      } else if (answer && answer.running !== undefined) {
+      } else if (isAnswered) {
         answered(view, answer);
+      } else if (state.isRestoring) {
+        // Stopped and started again between two requests, and the session is another one.
+        leave(view, state);
       } else {
         // The session has ended.
         view.obbkpStrips.hideWork();
@@ -251,8 +261,15 @@
   }
 
   button('BackUpNow', 500, function(view) {
-    dialogs.backUp(function(request) {
-      ask(view, 'BackupHandler', request);
+    view.messageBar.hide();
+    call(view, 'BackupHandler', { isPlan: true }, function(plan) {
+      if (!plan.parts) {
+        answered(view, plan);
+        return;
+      }
+      dialogs.backUp(plan.parts, function(request) {
+        ask(view, 'BackupHandler', request);
+      });
     });
   });
   button(

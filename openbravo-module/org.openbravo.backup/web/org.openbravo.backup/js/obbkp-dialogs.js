@@ -2,7 +2,8 @@
 (function() {
   var label = OB.OBBKP.label,
     html = OB.OBBKP.html,
-    PARTS = ['database', 'sources', 'deploy', 'attachments', 'configuration'],
+    BACKUP_HEIGHT = 175,
+    PART_HEIGHT = 37,
     PLAN_WIDTH = 640,
     PLAN_HEIGHT = 520;
 
@@ -66,7 +67,8 @@
     made = popup(title, width, height, [values, buttons([ok, cancel])]);
   }
 
-  function backUp(action) {
+  // Asks for a label, and which of the instance's parts to save.
+  function backUp(parts, action) {
     var fields = [
       {
         name: 'label',
@@ -76,7 +78,7 @@
         length: 255
       }
     ];
-    PARTS.forEach(function(part) {
+    parts.forEach(function(part) {
       fields.push({
         name: part,
         title: label('Part_' + part),
@@ -89,16 +91,16 @@
       label('BackUpNow'),
       fields,
       function(values) {
-        var parts = PARTS.filter(function(part) {
+        var wanted = parts.filter(function(part) {
           return values[part] !== false;
         });
         action({
           label: values.label || '',
-          parts: parts.length === PARTS.length ? [] : parts
+          parts: wanted.length === parts.length ? [] : wanted
         });
       },
       430,
-      330
+      BACKUP_HEIGHT + parts.length * PART_HEIGHT
     );
   }
 

@@ -1,5 +1,6 @@
 package org.openbravo.backup;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -22,6 +23,16 @@ public final class BackupPlan extends Document {
   /** The id of the backup that unchanged files are taken over from, or null. */
   public String parent() {
     return text("parent");
+  }
+
+  /** The parts of the instance that it would hold: database, sources and so on. */
+  public List<String> parts() {
+    List<String> parts = new ArrayList<>();
+    if (fields().get("database") != null) {
+      parts.add("database");
+    }
+    parts.addAll(documents("files", directory -> String.valueOf(directory.get("part"))));
+    return parts;
   }
 
   /** What a person should know before. */

@@ -71,7 +71,16 @@ final class NativeLibrary {
         delete(copy);
       }
     }
-    compare(new LibraryVersion(Document.fields(BackupNative.version())).version(), jarVersion());
+    compare(libraryVersion(), jarVersion());
+  }
+
+  private static String libraryVersion() {
+    try {
+      return new LibraryVersion(Document.fields(BackupNative.version())).version();
+    } catch (UnsatisfiedLinkError e) {
+      throw cannot(LIBRARY + " in this jar is another library: " + e.getMessage(),
+          "Install the jar anew: it was put together wrongly.", e);
+    }
   }
 
   /** The command out of the jar, in the private directory; written once for each version. */

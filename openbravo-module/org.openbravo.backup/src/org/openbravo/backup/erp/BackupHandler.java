@@ -8,13 +8,21 @@ import org.codehaus.jettison.json.JSONException;
 import org.codehaus.jettison.json.JSONObject;
 import org.openbravo.backup.Backup;
 import org.openbravo.backup.BackupOptions;
+import org.openbravo.backup.BackupPlan;
 import org.openbravo.backup.BackupSummary;
 
-/** Begins a backup and answers at once; a second call while one is running only shows that one. */
+/**
+ * Says which parts a backup can hold, or begins one and answers at once; a second call while one is
+ * running only shows that one.
+ */
 public class BackupHandler extends SystemAdministratorHandler {
   @Override
   JSONObject answer(JSONObject request) throws JSONException {
     BackupOptions options = BackupOptions.all();
+    if (request.optBoolean("isPlan")) {
+      BackupPlan plan = Backups.get().open().planBackup(options);
+      return new JSONObject().put("parts", new JSONArray(plan.parts()));
+    }
     String label = request.optString("label").trim();
     if (!label.isEmpty()) {
       options = options.label(label);

@@ -18,10 +18,6 @@ import javax.servlet.http.HttpServletRequest;
 import javax.servlet.http.HttpServletResponse;
 import javax.servlet.http.HttpSession;
 
-import org.openbravo.backup.Backup;
-import org.openbravo.backup.BackupException;
-import org.openbravo.backup.BackupOptions;
-import org.openbravo.backup.BackupSummary;
 import org.openbravo.dal.core.OBContext;
 import org.openbravo.erpCommon.modules.ImportModule;
 import org.openbravo.service.centralrepository.Module;
@@ -39,9 +35,6 @@ public class InstallFilter implements Filter {
   private static final String NODES = "inpNodes";
   private static final int LABEL_LENGTH = 255;
 
-  /** Which request has its backup. */
-  private String cleared;
-
   @Override
   public void init(FilterConfig configuration) {
     // There is nothing to configure.
@@ -51,12 +44,13 @@ public class InstallFilter implements Filter {
   public void doFilter(ServletRequest request, ServletResponse response, FilterChain chain)
       throws IOException, ServletException {
     Change change = change((HttpServletRequest) request);
-    if (change == null || takeClearance(change.key)) {
+    // Nothing else of this class touches the library's classes: without its jar the ERP must start.
+    if (change == null || InstallBackup.get().takeClearance(change.key)) {
       chain.doFilter(request, response);
       return;
     }
     InstallPage page = new InstallPage((HttpServletRequest) request, change.label);
-    page.write((HttpServletResponse) response, begin(change));
+    page.write((HttpServletResponse) response, InstallBackup.get().begin(change.key, change.label));
   }
 
   @Override
@@ -96,44 +90,6 @@ public class InstallFilter implements Filter {
     OBContext context = OBContext.getOBContext();
     return context != null && context.getRole() != null
         && SystemAdministratorHandler.SYSTEM_ADMINISTRATOR.equals(context.getRole().getId());
-  }
-
-  private synchronized boolean takeClearance(String key) {
-    boolean isCleared = key.equals(cleared);
-    if (isCleared) {
-      cleared = null;
-    }
-    return isCleared;
-  }
-
-  private synchronized void clear(String key) {
-    cleared = key;
-  }
-
-  /** Begins the backup; what comes of it if it cannot even begin. */
-  private Outcome begin(Change change) {
-    String good = Texts.text("BackupGood");
-    String partial = Texts.text("BackupPartial");
-    BackupOptions options = BackupOptions.all().type("automated").label(change.label);
-    try {
-      // Where other work is running, the page waits for its end and comes again.
-      Backups.get().begin("backup before a change of modules",
-          backup -> take(backup, options, change.key, good, partial));
-      return null;
-    } catch (BackupException e) {
-      return Outcome.of(e);
-    }
-  }
-
-  private Outcome take(Backup backup, BackupOptions options, String key, String good,
-      String partial) {
-    BackupSummary taken = backup.backup(options);
-    if (!taken.isGood()) {
-      return Outcome.error(partial, String.join("\n", taken.warnings()));
-    }
-    Mirror.refresh(backup);
-    clear(key);
-    return Outcome.success(good, "");
   }
 
   /** A change of modules in one session. */

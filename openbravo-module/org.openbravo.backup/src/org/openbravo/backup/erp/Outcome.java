@@ -9,41 +9,44 @@ final class Outcome {
   private final String type;
   private final String title;
   private final String text;
+  private final String hint;
 
-  private Outcome(String type, String title, String text) {
+  private Outcome(String type, String title, String text, String hint) {
     this.type = type;
     this.title = title;
     this.text = text;
+    this.hint = hint;
   }
 
   static Outcome success(String title, String text) {
-    return new Outcome("success", title, text);
+    return new Outcome("success", title, text, null);
   }
 
   static Outcome warning(String title, String text) {
-    return new Outcome("warning", title, text);
+    return new Outcome("warning", title, text, null);
   }
 
   /** What went wrong in the words of the native library, and what to do about it. */
   static Outcome of(BackupException failure) {
     boolean cancelled = failure.code() == BackupException.Code.CANCELLED;
-    String hint = failure.hint() == null ? "" : failure.hint();
-    return new Outcome(cancelled ? "warning" : "error", Texts.sentence(failure.getMessage()), hint);
+    return new Outcome(cancelled ? "warning" : "error", Texts.sentence(failure.getMessage()), "",
+        failure.hint());
   }
 
   static Outcome error(String title, String text) {
-    return new Outcome("error", title, text);
+    return new Outcome("error", title, text, null);
   }
 
   String title() {
     return title;
   }
 
+  /** Translated only when it is asked for: what fails may do so on a thread without a session. */
   String text() {
-    return text;
+    return hint == null ? text : Texts.advice(hint);
   }
 
   JSONObject json() throws JSONException {
-    return new JSONObject().put("type", type).put("title", title).put("text", text);
+    return new JSONObject().put("type", type).put("title", title).put("text", text());
   }
 }

@@ -21,6 +21,6 @@ final class Replacement {
     }
     String message = Texts.sentence(outcome.message());
     return Outcome.error(Texts.word("Verdict", outcome.verdict()),
-        outcome.hint() == null ? message : message + "\n" + outcome.hint());
+        outcome.hint() == null ? message : message + "\n" + Texts.advice(outcome.hint()));
   }
 }

@@ -101,7 +101,7 @@ final class ReplacementPlan {
       return;
     }
     String found = Texts.sentence(check.found());
-    String said = check.remedy() == null ? found : found + "\n" + check.remedy();
+    String said = check.remedy() == null ? found : found + "\n" + Texts.advice(check.remedy());
     ("failure".equals(check.result()) ? problems : notes).put(said);
   }
 

@@ -45,18 +45,28 @@ public class StatusHandler extends SystemAdministratorHandler {
       status.put("text", Texts.text("Cancelling"));
       return;
     }
-    StringBuilder text = new StringBuilder(
-        progress.stage() == null ? Texts.text("Working") : Texts.sentence(progress.stage()));
+    StringBuilder text = new StringBuilder(stage(progress.stage()));
     Long total = progress.totalBytes();
     if (total != null && total > 0) {
       long percent = Math.min(100, progress.doneBytes() * 100 / total);
       status.put("percent", percent);
       text.append(": ").append(percent).append(" %");
+    } else if (progress.doneBytes() > 0) {
+      // The first backup does not know how much there is.
+      text.append(": ").append(Sizes.of(progress.doneBytes()));
     }
     if (progress.bytesPerSecond() > 0) {
       text.append(", ").append(Sizes.of(progress.bytesPerSecond())).append("/s");
     }
     status.put("text", text.append(left(progress.secondsLeft())).toString());
+  }
+
+  private static String stage(String name) {
+    if (name == null) {
+      return Texts.text("Working");
+    }
+    String part = Texts.word("Part", name);
+    return part.equals(name) ? Texts.sentence(Texts.word("Stage", name)) : part;
   }
 
   private static String left(Long seconds) {

@@ -16,7 +16,7 @@ public class TestHandler extends SystemAdministratorHandler {
       }
       found.append(Texts.sentence(check.name())).append(": ").append(check.found()).append('\n');
       if (check.remedy() != null) {
-        found.append(check.remedy()).append('\n');
+        found.append(Texts.advice(check.remedy())).append('\n');
       }
     }
     Outcome outcome;

@@ -3,6 +3,7 @@ package org.openbravo.backup.erp;
 import java.time.Instant;
 import java.util.Date;
 import java.util.Locale;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 import org.openbravo.erpCommon.utility.OBDateUtils;
@@ -11,6 +12,8 @@ import org.openbravo.erpCommon.utility.OBMessageUtils;
 /** What people read, in the language of the session; so a thread without one has to be given it. */
 final class Texts {
   private static final String PREFIX = "OBBKP_";
+  private static final Pattern COMMAND = Pattern.compile("(?:^|`|: )obbackup (\\w+)");
+  private static final Pattern NO_NAME = Pattern.compile("\\W+");
   private static final Pattern FIRST_WORD = Pattern.compile("[a-z]+\\b(?![./])");
 
   private Texts() {
@@ -27,9 +30,19 @@ final class Texts {
 
   /** The message of a word of the native library, or the word itself where none is known. */
   static String word(String kind, String word) {
-    String name = kind + '_' + word;
+    String name = kind + '_' + NO_NAME.matcher(word).replaceAll("_");
     String text = text(name);
     return text.equals(PREFIX + name) ? word : text;
+  }
+
+  /** The native library's advice; a command has its button in the window, or is for the server. */
+  static String advice(String hint) {
+    Matcher command = COMMAND.matcher(hint);
+    if (!command.find()) {
+      return hint;
+    }
+    String button = word("Hint", command.group(1));
+    return button.equals(command.group(1)) ? text("OnServer", hint) : button;
   }
 
   /** What the native library says, as a sentence of its own; a name at its beginning stays as it is. */

@@ -97,19 +97,18 @@ fn only_the_parameter(ended: &Ended) -> bool {
 /// A half-built database is dropped after a crash, so nothing needs to reach the disk before the end;
 /// the restore's last statement makes it all durable.
 ///
-/// Where each processor has a connection that builds an index or checks a foreign key, workers that share one such
-/// statement only add the writing and merging of what each has done. And each of these statements runs once: compiling
-/// it first (`jit`) costs more than it saves.
+/// Where each processor has a connection that builds an index, workers that share one build only add the writing and
+/// merging of what each has sorted.
 fn server_options(target: &DatabaseTarget) -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if target.options.jobs >= processors {
-        "-c max_parallel_maintenance_workers=0 -c max_parallel_workers_per_gather=0"
+        "-c max_parallel_maintenance_workers=0"
     } else {
         ""
     };
     format!(
-        "{workers} -c jit=off -c synchronous_commit=off -c maintenance_work_mem={}kB \
-         -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 \
+        "{workers} -c synchronous_commit=off -c maintenance_work_mem={}kB -c statement_timeout=0 \
+         -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 \
          -c default_transaction_read_only=off",
         target.options.index_memory_bytes / 1024
     )

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use obbackup::command::restore::Control;
 use obbackup::command::restore::journal::Outcome;
 use obbackup::command::restore::states::kept_states;
+use obbackup::command::restore::{Control, Destination};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::progress::Progress;
 use obbackup::tomcat::Application;
@@ -314,6 +314,37 @@ fn a_device_that_is_full_costs_nothing() {
         assert_ne!(small.state(), live);
         small.undo(small.control()).unwrap();
         assert_eq!(small.state(), live);
+        unmount(&device);
+    });
+}
+
+/// Nothing hangs on what a restore beside the instance has begun, so it stays, and the error names it.
+#[test]
+fn what_a_restore_beside_the_instance_leaves_is_named() {
+    on_shared(|cluster, directory| {
+        let device = directory.join("elsewhere");
+        if !mount(&device, "size=8m") {
+            return skipped(&"a device of a fixed size needs the right to mount");
+        }
+        let small = Small::create(&cluster.config("postgres"), directory, "beside_full");
+        small.write("attachments/259/large", &"x".repeat(3_000_000));
+        let id = small.back_up();
+        let fill = || fs::write(device.join("filler"), "x".repeat(7_000_000)).unwrap();
+        let progress = AtStage {
+            stage: "attachments",
+            happens: &fill,
+        };
+        let destination = Destination::Beside {
+            database: None,
+            directory: Some(device.join("new")),
+        };
+        let error = small
+            .restore_to(&id, destination, small.control(), &progress)
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error:?}");
+        let hint = error.hint_text().unwrap_or_default();
+        let left = format!("remove what was begun: `{}", device.join("new").display());
+        assert!(hint.contains(&left), "{error:?}");
         unmount(&device);
     });
 }

@@ -1,5 +1,8 @@
 //! What is said of a restore that failed: how everything is, and what to type where somebody has to.
 
+use std::path::{Path, PathBuf};
+
+use super::Restored;
 use super::journal::Journal;
 use super::staging::Stage;
 use super::states;
@@ -74,6 +77,31 @@ pub(super) fn not_started(error: &Error, second: &Error) -> Error {
         "{}Start it by hand, and see its log. Nothing was changed.",
         hint_before(error)
     ))
+}
+
+/// Beside the instance, while `directory` was being filled: what somebody else may have put there by now is not for us to
+/// delete.
+pub(super) fn beside(error: Error, restored: &Restored, directory: &Path) -> Error {
+    let mut left = Vec::new();
+    if let Some(database) = &restored.database {
+        left.push(format!("database `{database}`"));
+    }
+    let directories = restored.directories.iter().map(PathBuf::as_path);
+    left.extend(
+        directories
+            .chain([directory])
+            .filter(|directory| directory.exists())
+            .map(|directory| format!("`{}`", directory.display())),
+    );
+    if left.is_empty() {
+        return error;
+    }
+    let hint = format!(
+        "{}Before you try again remove what was begun: {}.",
+        hint_before(&error),
+        left.join(", ")
+    );
+    error.hint(hint)
 }
 
 /// An error's hint, to stand before another one.

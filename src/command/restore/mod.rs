@@ -268,8 +268,9 @@ pub fn plan_replacing(
     Ok(plan)
 }
 
-/// Restores. Nothing that was there before is deleted, and whatever fails is taken back. In place only where
-/// nobody uses the database, because nothing is known of the application; [`replace`] is told.
+/// Restores. Nothing that was there before is deleted. What fails is taken back; beside the instance, where nothing
+/// hangs on it, the error names what stays. In place only where nobody uses the database, because nothing is known of
+/// the application; [`replace`] is told.
 pub fn run(
     instance: Option<&Instance>,
     repository: &Repository,
@@ -501,7 +502,8 @@ impl Job<'_> {
         let mut restored = Restored::new(plan);
         self.fill_database(plan, &mut restored, progress)?;
         for files in &plan.files {
-            self.fill_directory(files, &files.to, &mut restored, progress)?;
+            self.fill_directory(files, &files.to, &mut restored, progress)
+                .map_err(|error| failure::beside(error, &restored, &files.to))?;
         }
         Ok(restored)
     }

@@ -116,6 +116,11 @@ fn schedules_are_set_listed_and_removed() {
         (&Value::Null, &json!("main"))
     );
     assert_eq!(list["schedules"][1]["next"], Value::Null);
+    let ahead = list["upcoming"].as_array().unwrap();
+    assert_eq!(ahead.len(), 1, "{ahead:?}");
+    assert_eq!(ahead[0]["runs"].as_array().unwrap().len(), 5);
+    let shown = place.good(&["schedule", "list"]);
+    assert_eq!(shown.matches("nightly").count(), 1 + 5, "{shown}");
 
     let next = place.json(&["schedule", "next", "nightly", "--json"]);
     let runs = next["schedules"][0]["runs"].as_array().unwrap();

@@ -10,7 +10,7 @@ use comfy_table::Cell;
 use serde::Serialize;
 
 use obbackup::command::nights;
-use obbackup::command::schedules::{self, Listing, Upcoming, absent};
+use obbackup::command::schedules::{self, Listing, Upcoming, UpcomingOf, absent};
 use obbackup::command::service::{self, Program, Service};
 use obbackup::config::schedule::ScheduleSection;
 use obbackup::error::{Error, Result};
@@ -41,7 +41,7 @@ pub enum Schedule {
     Install(Install),
 }
 
-/// List the schedules with their last and their next run
+/// List the schedules with their last runs and the next five, in their time zones and in UTC
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -176,20 +176,31 @@ pub fn run(session: &Session, arguments: Schedule) -> Result<Outcome> {
     }
 }
 
+/// The schedules with the runs ahead of those that are enabled.
+#[derive(Serialize)]
+struct ListingAhead {
+    #[serde(flatten)]
+    listing: Listing,
+    /// The next five of each.
+    upcoming: Vec<UpcomingOf>,
+}
+
 fn list(session: &Session) -> Result<Outcome> {
-    let listing = schedules::list(
-        &session.instance()?,
-        &session.configuration()?,
-        zone(),
-        Utc::now(),
-    )?;
+    let (instance, configuration) = (session.instance()?, session.configuration()?);
+    let now = Utc::now();
+    let mut ahead = schedules::next(&instance, &configuration, zone(), now, None, SHOWN)?;
+    ahead.schedules.retain(|schedule| schedule.enabled);
+    let listing = ListingAhead {
+        listing: schedules::list(&instance, &configuration, zone(), now)?,
+        upcoming: ahead.schedules,
+    };
     session
         .output
         .show(&listing, |output| listing_text(output, &listing))?;
     Ok(Outcome::Good)
 }
 
-fn listing_text(output: &Output, listing: &Listing) -> String {
+fn listing_text(output: &Output, ListingAhead { listing, upcoming }: &ListingAhead) -> String {
     if listing.schedules.is_empty() {
         return NO_SCHEDULE.to_owned();
     }
@@ -214,6 +225,9 @@ fn listing_text(output: &Output, listing: &Listing) -> String {
     });
     let header = ["NAME", "CRON", "TIME ZONE", "REPOSITORY", "LAST", "NEXT"];
     let mut text = output.table(&header, &[], rows.collect());
+    if !upcoming.is_empty() {
+        let _ = write!(text, "\n{}", upcoming_text(output, upcoming));
+    }
     match &listing.runner {
         Some(runner) => {
             let _ = writeln!(text, "\nRun by {runner}.");
@@ -239,18 +253,18 @@ fn next(session: &Session, arguments: &Next) -> Result<Outcome> {
         arguments.name.as_deref(),
         SHOWN,
     )?;
-    session
-        .output
-        .show(&upcoming, |output| upcoming_text(output, &upcoming))?;
+    session.output.show(&upcoming, |output| {
+        upcoming_text(output, &upcoming.schedules)
+    })?;
     Ok(Outcome::Good)
 }
 
-fn upcoming_text(output: &Output, upcoming: &Upcoming) -> String {
-    if upcoming.schedules.is_empty() {
+fn upcoming_text(output: &Output, upcoming: &[UpcomingOf]) -> String {
+    if upcoming.is_empty() {
         return NO_SCHEDULE.to_owned();
     }
     let mut rows = Vec::new();
-    for schedule in &upcoming.schedules {
+    for schedule in upcoming {
         let wall = schedule.time_zone.parse().unwrap_or(Tz::UTC);
         for moment in &schedule.runs {
             let starts_at = moment.coming.starts_at;
@@ -286,7 +300,7 @@ fn set(session: &Session, arguments: Set) -> Result<Outcome> {
         schedules: vec![schedules::upcoming(schedule, &instance, Utc::now(), 1)],
     };
     session.output.show(&upcoming, |output| {
-        let mut text = upcoming_text(output, &upcoming);
+        let mut text = upcoming_text(output, &upcoming.schedules);
         if let Ok(None) = nights::runner(&instance) {
             text.push_str(
                 "\nNo process runs the schedules here now: see `obbackup schedule install`.\n",

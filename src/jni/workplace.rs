@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::operation::Slot;
 use super::requests::Open;
@@ -137,7 +138,7 @@ impl Workplace {
         if let Ok(opened) = self.looking.0.try_lock()
             && let Some((_, storage)) = opened.as_ref()
         {
-            storage.interrupt();
+            storage.interrupt(Instant::now());
         }
     }
 

@@ -200,7 +200,7 @@ impl Repository {
         // The last moment at which somebody else could have taken the lock and removed what we refer to.
         lock.check()?;
         let path = path::manifest(manifest.finished_at, &id);
-        self.storage().create(&path, &bytes)?;
+        lock.kept_where_unsure(self.storage().create(&path, &bytes))?;
         // A machine that slept between the two steps may have come too late: then the backup is taken back. Anything else
         // that keeps the lease from being read is no reason to.
         if let Err(error) = lock.check()
@@ -231,7 +231,7 @@ impl Repository {
             Err(error) => return Err(error),
         }
         lock.check()?;
-        self.storage().create(&path, &bytes)
+        lock.kept_where_unsure(self.storage().create(&path, &bytes))
     }
 
     /// Takes a backup out of existence. Its mark is written first: a manifest that is gone without one

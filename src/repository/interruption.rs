@@ -1,6 +1,6 @@
 //! Work that waits for a storage, and somebody who does not want to wait any longer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
@@ -10,12 +10,12 @@ use crate::progress::Progress;
 
 /// How often is looked whether somebody asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
-/// So long the storage has to answer then.
+/// So long each request has to be answered then.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Repository {
-    /// Does `work`. Once somebody asks to stop, what was asked of the storage has [`GRACE`] to be answered and is given up
-    /// then; and so is each request by which the work clears up after that, however slow the storage is. What cannot be
+    /// Does `work`. Once somebody asks to stop, each request to the storage has [`GRACE`] from its beginning, but at least
+    /// from the question, and is given up then: those under way, and those by which the work clears up. What cannot be
     /// cleared up is what a crash leaves.
     pub fn until_stopped<T>(
         &self,
@@ -30,8 +30,13 @@ impl Repository {
                     return;
                 }
             }
-            while !ends_in(GRACE) {
-                self.storage.interrupt();
+            if ends_in(GRACE) {
+                return;
+            }
+            while !ends_in(LOOK) {
+                let now = Instant::now();
+                self.storage
+                    .interrupt(now.checked_sub(GRACE).unwrap_or(now));
             }
         };
         std::thread::scope(|scope| {

@@ -42,6 +42,8 @@ pub struct Lock {
     lost: Arc<AtomicBool>,
     stop: Option<Sender<()>>,
     heartbeat: Option<JoinHandle<()>>,
+    /// Whether the lease is left to lapse.
+    lapses: AtomicBool,
 }
 
 /// When the own lease was seen to stand, and how long it was good then.
@@ -252,6 +254,7 @@ impl Lock {
             lost,
             stop: Some(stop),
             heartbeat: Some(heartbeat),
+            lapses: AtomicBool::new(false),
         })
     }
 
@@ -304,12 +307,29 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// What the making of a backup's manifest said. One that was given up may still come to be there: until the lease has
+    /// lapsed nobody may take away what the backup refers to.
+    pub(super) fn kept_where_unsure(&self, made: Result<()>) -> Result<()> {
+        if made
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Cancelled)
+        {
+            self.lapses.store(true, Ordering::SeqCst);
+        }
+        made
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // The heartbeat first: it must not write the lease again after it was deleted.
         self.stop.take();
         if let Some(heartbeat) = self.heartbeat.take() {
             let _ = heartbeat.join();
+        }
+        if self.lapses.load(Ordering::SeqCst) {
+            return;
         }
         // Nobody is left to tell of a failure; then the lease lapses by itself.
         for _ in 0..DELETE_TRIES {

@@ -5,11 +5,12 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
+use super::interruption::Interruption;
 use super::mount::SHARE_HINT;
 use super::{Object, Space, Storage};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +26,7 @@ pub struct Deadline {
     limit: Duration,
     location: String,
     hanging: Arc<AtomicUsize>,
-    interruptions: AtomicU64,
+    interruption: Interruption,
 }
 
 impl Deadline {
@@ -36,7 +37,7 @@ impl Deadline {
             storage,
             limit,
             hanging: Arc::default(),
-            interruptions: AtomicU64::new(0),
+            interruption: Interruption::default(),
         }
     }
 
@@ -59,8 +60,8 @@ impl Deadline {
         if self.hanging.load(Ordering::SeqCst) >= MOST_HANGING {
             return Err(self.silent());
         }
-        let deadline = Instant::now() + self.limit;
-        let interruptions = self.interruptions.load(Ordering::SeqCst);
+        let began = Instant::now();
+        let deadline = began + self.limit;
         let (sender, receiver) = bounded(1);
         let (storage, hanging) = (self.storage.clone(), self.hanging.clone());
         // Counted from the beginning: whoever ends in time is counted out again.
@@ -89,7 +90,7 @@ impl Deadline {
                     ));
                 }
             }
-            if self.interruptions.load(Ordering::SeqCst) != interruptions {
+            if self.interruption.concerns(began) {
                 return Err(Error::cancelled());
             }
             if left.is_zero() {
@@ -145,9 +146,9 @@ impl Storage for Deadline {
     }
 
     /// What hangs is left to itself.
-    fn interrupt(&self) {
-        self.interruptions.fetch_add(1, Ordering::SeqCst);
-        self.storage.interrupt();
+    fn interrupt(&self, begun_before: Instant) {
+        self.interruption.of_what_began_before(begun_before);
+        self.storage.interrupt(begun_before);
     }
 
     fn wrapped(&self) -> Option<&dyn Storage> {
@@ -262,7 +263,7 @@ mod tests {
             let read = scope.spawn(|| deadline.read("x"));
             while !read.is_finished() {
                 std::thread::sleep(Duration::from_millis(5));
-                deadline.interrupt();
+                deadline.interrupt(Instant::now());
             }
             let error = read.join().unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Cancelled);

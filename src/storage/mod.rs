@@ -26,6 +26,7 @@
 pub(crate) mod contract;
 pub mod deadline;
 pub mod faulty;
+mod interruption;
 pub mod local;
 pub mod memory;
 pub mod mount;
@@ -36,7 +37,7 @@ pub mod s3;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{Owner, RepositorySection};
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -80,11 +81,12 @@ pub trait Storage: Send + Sync {
             .map_or_else(|| check_path(path), |storage| storage.retain(path))
     }
 
-    /// Gives up whatever is being waited for: that fails with `Cancelled`, and what it was to make is there whole or not
-    /// at all. What is begun afterwards is not concerned. A storage that never waits long has nothing to give up.
-    fn interrupt(&self) {
+    /// Gives up what was begun before a moment and is still being waited for: that fails with `Cancelled`, and what it was to
+    /// make is there whole or not at all, or will be in a while. What is begun afterwards is not concerned. A storage that
+    /// never waits long has nothing to give up.
+    fn interrupt(&self, begun_before: Instant) {
         if let Some(storage) = self.wrapped() {
-            storage.interrupt();
+            storage.interrupt(begun_before);
         }
     }
 
@@ -273,7 +275,7 @@ mod tests {
         fn retain(&self, _path: &str) -> Result<()> {
             peculiar("retain")
         }
-        fn interrupt(&self) {
+        fn interrupt(&self, _: Instant) {
             self.1.store(true, Ordering::SeqCst);
         }
         fn confirm(&self) -> Result<()> {
@@ -322,7 +324,7 @@ mod tests {
             assert_eq!(wrapper.location(), "nowhere");
             assert!(wrapper.is_remote() && wrapper.shows_every_lease());
             assert_eq!(wrapper.clear_remains().unwrap(), 7);
-            wrapper.interrupt();
+            wrapper.interrupt(Instant::now());
             assert!(inner.1.load(Ordering::SeqCst));
         }
     }

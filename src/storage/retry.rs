@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::interruption::Interruption;
 use super::{Object, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -57,7 +58,7 @@ pub struct Retrying {
     storage: Arc<dyn Storage>,
     patience: Patience,
     answered: AtomicBool,
-    interruptions: AtomicU64,
+    interruption: Interruption,
 }
 
 impl Retrying {
@@ -67,13 +68,12 @@ impl Retrying {
             storage,
             patience,
             answered: AtomicBool::new(false),
-            interruptions: AtomicU64::new(0),
+            interruption: Interruption::default(),
         }
     }
 
     fn run<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let began = Instant::now();
-        let interruptions = self.interruptions.load(Ordering::SeqCst);
         let mut number = 0;
         loop {
             let result = attempt();
@@ -102,7 +102,7 @@ impl Retrying {
             }
             let until = Instant::now() + pause;
             loop {
-                if self.interruptions.load(Ordering::SeqCst) != interruptions {
+                if self.interruption.concerns(began) {
                     return Err(Error::cancelled());
                 }
                 let left = until.saturating_duration_since(Instant::now());
@@ -163,9 +163,9 @@ impl Storage for Retrying {
         self.run(|| self.storage.retain(path))
     }
 
-    fn interrupt(&self) {
-        self.interruptions.fetch_add(1, Ordering::SeqCst);
-        self.storage.interrupt();
+    fn interrupt(&self, begun_before: Instant) {
+        self.interruption.of_what_began_before(begun_before);
+        self.storage.interrupt(begun_before);
     }
 
     fn wrapped(&self) -> Option<&dyn Storage> {
@@ -249,7 +249,7 @@ mod tests {
             let read = scope.spawn(|| retrying.read("x"));
             while !read.is_finished() {
                 std::thread::sleep(Duration::from_millis(5));
-                retrying.interrupt();
+                retrying.interrupt(Instant::now());
             }
             let error = read.join().unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Cancelled);

@@ -148,7 +148,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Drilled> {
     progress.stage("drill: planning", None);
-    let reader = repository.reader()?;
+    let reader = repository.until_stopped(progress, || repository.reader())?;
     let connection = connection(instance, backup, surroundings)?;
     let job = Job {
         backup,

@@ -87,9 +87,11 @@ pub(super) fn beside(error: Error, restored: &Restored, directory: &Path) -> Err
         left.push(format!("database `{database}`"));
     }
     let directories = restored.directories.iter().map(PathBuf::as_path);
+    // One that was refused because something is in it is somebody else's.
+    let begun = (error.kind() != ErrorKind::AlreadyExists).then_some(directory);
     left.extend(
         directories
-            .chain([directory])
+            .chain(begun)
             .filter(|directory| directory.exists())
             .map(|directory| format!("`{}`", directory.display())),
     );

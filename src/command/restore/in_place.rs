@@ -176,6 +176,11 @@ pub(super) fn run(
         .and_then(|()| refuse_sessions(instance, steps.connection.as_ref(), control))
         .and_then(|()| steps.begin());
     if let Err(error) = ready {
+        // A bucket that is silent must not hold up who wants to stop.
+        let _ = repository.until_stopped(progress, || {
+            drop(lock);
+            Ok(())
+        });
         return Err(steps.give_up(error));
     }
     if let Err(error) = steps.forward() {

@@ -301,7 +301,7 @@ pub fn replace(
     control: Control<'_>,
     progress: &dyn Progress,
 ) -> Result<Restored> {
-    let reader = repository.reader()?;
+    let reader = repository.until_stopped(progress, || repository.reader())?;
     let job = Job {
         instance,
         backup,

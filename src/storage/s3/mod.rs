@@ -16,7 +16,7 @@ mod transfer;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -541,8 +541,8 @@ impl Storage for S3 {
             .run(async move { bucket.retain(&path).await })?
     }
 
-    fn interrupt(&self) {
-        self.under_way.give_up();
+    fn interrupt(&self, begun_before: Instant) {
+        self.under_way.give_up(begun_before);
     }
 
     fn location(&self) -> String {

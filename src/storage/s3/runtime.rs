@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -55,7 +55,7 @@ pub(super) fn run<T: Send + 'static>(
 
 /// The requests to one bucket that are under way.
 #[derive(Default)]
-pub(super) struct UnderWay(Mutex<Vec<AbortHandle>>);
+pub(super) struct UnderWay(Mutex<Vec<(Instant, AbortHandle)>>);
 
 impl UnderWay {
     /// As [`run`], until it is given up.
@@ -63,19 +63,21 @@ impl UnderWay {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
+        let began = Instant::now();
         let (answer, task) = begin(future)?;
         {
             let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            tasks.retain(|task| !task.is_finished());
-            tasks.push(task);
+            tasks.retain(|(_, task)| !task.is_finished());
+            tasks.push((began, task));
         }
         answer.recv().map_err(|_| Error::cancelled())
     }
 
-    /// Breaks all of them off; their connections are closed.
-    pub(super) fn give_up(&self) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.drain(..).for_each(|task| task.abort());
+    /// Breaks off those that were begun before `moment`; their connections are closed.
+    pub(super) fn give_up(&self, moment: Instant) {
+        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = tasks.iter().filter(|(began, _)| *began < moment);
+        old.for_each(|(_, task)| task.abort());
     }
 }
 

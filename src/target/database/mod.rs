@@ -9,6 +9,7 @@ mod ddl;
 mod facts;
 mod judge;
 mod large_objects;
+mod named_operators;
 mod neutralize;
 mod order;
 mod plan;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ddl::Definitions;
 use super::plan::DatabasePlan;
-use super::{DatabaseTarget, large_objects, rows, state, statistics};
+use super::{DatabaseTarget, large_objects, named_operators, rows, state, statistics};
 use crate::chunk::ChunkSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::DatabasePart;
@@ -71,6 +71,9 @@ impl DatabaseTarget {
     ) -> Result<u64> {
         let definitions = Definitions::write(self, plan)?;
         definitions.restore(self, plan, "pre-data", 1, watch)?;
+        if plan.as_system {
+            named_operators::give_to_owners(self, plan)?;
+        }
         let loaded = rows::Contents::read(part, source)?.load(self, plan, source, watch)?;
         large_objects::load(self, plan, part, source, watch)?;
         watch.progress().stage("indexes and constraints", None);

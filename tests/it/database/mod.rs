@@ -146,6 +146,8 @@ fn owners(cluster: &Cluster, database: &str) -> String {
          FROM pg_largeobject_metadata
          UNION ALL SELECT 'comment', loid::text, obj_description(loid, 'pg_largeobject'), NULL, NULL
          FROM (SELECT DISTINCT oid AS loid FROM pg_largeobject_metadata) l
+         UNION ALL SELECT 'operator', n.nspname, o.oid::regoperator::text, o.oprowner::regrole, NULL
+         FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname !~ '^pg_'
          ORDER BY 1, 2, 3, 4, 5",
     )
 }

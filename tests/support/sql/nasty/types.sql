@@ -67,6 +67,10 @@ CREATE OPERATOR ># (LEFTARG = version, RIGHTARG = version, FUNCTION = version_gr
 CREATE FUNCTION version_text(version) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT ($1).major || '.' || ($1).minor $$;
 CREATE OPERATOR @# (RIGHTARG = version, FUNCTION = version_text);
+-- Names as its commutator an operator that nobody defines.
+CREATE FUNCTION version_plus(version, integer) RETURNS version
+    LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT ROW(($1).major, ($1).minor + $2)::nasty.version $$;
+CREATE OPERATOR +# (LEFTARG = version, RIGHTARG = integer, FUNCTION = version_plus, COMMUTATOR = OPERATOR(nasty.+#));
 CREATE CAST (version AS text) WITH FUNCTION version_text(version) AS ASSIGNMENT;
 CREATE CAST (mood AS "Upper Case Enum") WITH INOUT;
 COMMENT ON OPERATOR <# (version, version) IS 'is an older one than';

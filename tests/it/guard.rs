@@ -267,7 +267,11 @@ fn a_build_after_which_the_application_does_not_answer_is_taken_back() {
     }
 
     // One that stops Tomcat, and one that ends it for good.
-    let stop = format!("kill {}", server.processes()[0]);
+    // As `systemctl stop` does, it waits until Tomcat is gone; one that ended and is not reaped yet is gone too.
+    let process = server.processes()[0];
+    let stop = format!(
+        "kill {process}; while grep -qs '^State:[[:space:]]*[RSD]' /proc/{process}/status; do sleep 0.1; done"
+    );
     let (code, text) = run("always", &stop);
     assert_eq!((code, guarded.state()), (0, after.clone()), "{text}");
     server.wait_for(LOGIN);

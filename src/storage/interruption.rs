@@ -20,3 +20,39 @@ impl Interruption {
         latest.is_some_and(|moment| began < moment)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::super::Storage;
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// A read which `storage` would go on waiting for is given up when it is told so.
+    pub fn assert_gives_up(storage: &dyn Storage) {
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| storage.read("x"));
+            while !read.is_finished() {
+                std::thread::sleep(Duration::from_millis(5));
+                storage.interrupt(Instant::now());
+            }
+            let error = read.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Cancelled);
+        });
+        assert!(began.elapsed() < Duration::from_mins(1));
+    }
+
+    #[test]
+    fn what_is_begun_afterwards_is_not_concerned() {
+        let interruption = Interruption::default();
+        let (before, moment) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        assert!(!interruption.concerns(before));
+        interruption.of_what_began_before(moment);
+        // One that is told later of an earlier moment changes nothing.
+        interruption.of_what_began_before(before);
+        assert!(interruption.concerns(before));
+        assert!(!interruption.concerns(moment));
+    }
+}

@@ -351,6 +351,18 @@ mod tests {
         Repository::init(Arc::new(Memory::default()), Compression::Zstd).unwrap()
     }
 
+    #[test]
+    fn a_lease_is_left_to_lapse_only_where_a_manifest_may_still_appear() {
+        for (kind, left) in [(ErrorKind::Cancelled, 1), (ErrorKind::Io, 0)] {
+            let repository = repository();
+            let lock = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
+            let made = lock.kept_where_unsure(Err(Error::new(kind, "cannot write")));
+            assert_eq!(made.unwrap_err().kind(), kind);
+            drop(lock);
+            assert_eq!(repository.storage().list("locks/").unwrap().len(), left);
+        }
+    }
+
     fn foreign(repository: &Repository, change: impl Fn(&mut Lease)) {
         let lock = repository.lock(LeaseMode::Write, "one", "backup").unwrap();
         let mut lease = lock.lease.clone();

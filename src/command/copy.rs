@@ -197,8 +197,8 @@ pub fn copy_to_each(
     progress: &dyn Progress,
 ) -> Vec<CopyOutcome> {
     let one = |(name, section): &(String, RepositorySection)| {
-        let copied =
-            Repository::at(section, owner, cache).and_then(|to| copy(from, &to, backup, progress));
+        let copied = Repository::at_until_stopped(section, owner, cache, progress)
+            .and_then(|to| copy(from, &to, backup, progress));
         let error = copied.as_ref().err();
         CopyOutcome {
             repository: name.clone(),

@@ -19,7 +19,7 @@ use super::runs::{Books, CopiesOfANight, Night, ScheduledRun};
 use super::surroundings::Surroundings;
 use super::watch;
 use crate::config::schedule::ScheduleSection;
-use crate::config::{Configuration, ConfigurationFile, RepositoryChoice};
+use crate::config::{Configuration, ConfigurationFile, Owner, RepositoryChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::BackupType;
 use crate::instance::state::StateDirectory;
@@ -224,9 +224,7 @@ impl<'a> Nights<'a> {
         let open = || match (refused.take(), &choice) {
             (Some(error), _) => Err(error),
             (None, Err(error)) => Err(error.duplicate()),
-            (None, Ok(choice)) => {
-                Repository::at(&choice.section, Some(instance.owner), self.cache())
-            }
+            (None, Ok(choice)) => self.repository(choice, Some(instance.owner)),
         };
         let night = books.back_up_scheduled(&run, open, &self.progress);
         if let Ok(choice) = &choice {
@@ -255,8 +253,11 @@ impl<'a> Nights<'a> {
     /// Looks at the room that a run has left, also one that failed for want of it. Where the repository cannot be
     /// opened the run has told so.
     fn watch_room(&self, books: &Books<'_>, choice: &RepositoryChoice) {
-        if let Ok(repository) = Repository::at(&choice.section, None, self.cache())
-            && let Err(error) = watch::room(books, &repository, &self.progress)
+        if let Ok(repository) = self.repository(choice, None)
+            && let Err(error) = repository.until_stopped(&self.progress, || {
+                watch::room(books, &repository, &self.progress)
+            })
+            && error.kind() != ErrorKind::Cancelled
         {
             self.warn(&format!("the room for backups cannot be told: {error}"));
         }
@@ -269,12 +270,16 @@ impl<'a> Nights<'a> {
         instance: &Instance,
         choice: &RepositoryChoice,
     ) -> Result<()> {
-        let repository = Repository::at(&choice.section, Some(instance.owner), self.cache())?;
+        let repository = self.repository(choice, Some(instance.owner))?;
         let options = ForgetOptions {
             retention: configuration.retention.clone(),
             ..ForgetOptions::default()
         };
         forget::run_and_prune(instance, &repository, &options, true, &self.progress).map(drop)
+    }
+
+    fn repository(&self, choice: &RepositoryChoice, owner: Option<Owner>) -> Result<Repository> {
+        Repository::at_until_stopped(&choice.section, owner, self.cache(), &self.progress)
     }
 
     fn cache(&self) -> Option<&Path> {
@@ -298,8 +303,10 @@ impl<'a> Nights<'a> {
         let owner = Some(instance.owner);
         let copies = || -> Result<Vec<CopyOutcome>> {
             let targets = copy::targets(configuration, &choice.section, &[])?;
-            let from = Repository::at(&choice.section, owner, self.cache())?;
-            let backup = from.resolve("latest", Some(&instance.id))?;
+            let from = self.repository(choice, owner)?;
+            let backup = from.until_stopped(&self.progress, || {
+                from.resolve("latest", Some(&instance.id))
+            })?;
             let cache = self.cache();
             Ok(copy_to_each(
                 &from,

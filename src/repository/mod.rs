@@ -15,7 +15,7 @@ pub mod condemned;
 mod fetch;
 pub mod glance;
 pub mod identity;
-mod interruption;
+pub mod interruption;
 pub mod lock;
 pub mod pins;
 pub mod prune;
@@ -38,6 +38,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::{Chunkers, Header};
 use crate::format::sealed;
 use crate::format::{self, path};
+use crate::progress::Progress;
+use crate::storage::interruption::until_stopped;
 use crate::storage::{self, Storage};
 
 /// Features of the format that this program knows. None are in use yet.
@@ -111,22 +113,42 @@ impl Repository {
         Self::open(storage)
     }
 
-    /// Opens the repository that a section of the configuration names. What is made there belongs to `owner`;
-    /// what never changes is kept below `cache` too, where the repository is far away.
+    /// Opens the repository that a section of the configuration names, in what [`Self::storage_at`] gives.
     pub fn at(
         section: &RepositorySection,
         owner: Option<Owner>,
         cache: Option<&Path>,
     ) -> Result<Self> {
+        Self::open(Self::storage_at(section, owner, cache)?)
+    }
+
+    /// The same, where somebody may want to stop.
+    pub fn at_until_stopped(
+        section: &RepositorySection,
+        owner: Option<Owner>,
+        cache: Option<&Path>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let storage = Self::storage_at(section, owner, cache)?;
+        until_stopped(&*storage.clone(), progress, || Self::open(storage))
+    }
+
+    /// The storage of the repository that a section of the configuration names, which is asked nothing yet. What is
+    /// made there belongs to `owner`; what never changes is kept below `cache` too, where the repository is far away.
+    pub fn storage_at(
+        section: &RepositorySection,
+        owner: Option<Owner>,
+        cache: Option<&Path>,
+    ) -> Result<Arc<dyn Storage>> {
         let storage = storage::open(section, owner)?;
-        match cache.filter(|_| storage.is_remote()) {
+        Ok(match cache.filter(|_| storage.is_remote()) {
             Some(root) => {
                 let endpoint = section.endpoint.as_deref().unwrap_or_default();
                 let name = format!("{} {endpoint}", storage.location());
-                Self::open(Arc::new(cache::Cached::new(storage, root, &name)))
+                Arc::new(cache::Cached::new(storage, root, &name))
             }
-            None => Self::open(storage),
-        }
+            None => storage,
+        })
     }
 
     /// Opens the repository. `NotFound` where there is none, `Damaged` where its header is,

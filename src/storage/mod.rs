@@ -26,7 +26,7 @@
 pub(crate) mod contract;
 pub mod deadline;
 pub mod faulty;
-mod interruption;
+pub mod interruption;
 pub mod local;
 pub mod memory;
 pub mod mount;

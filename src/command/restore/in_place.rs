@@ -26,7 +26,7 @@ use crate::instance::{Instance, status};
 use crate::postgresql::client::{Session, database_error};
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::repository::lock::Lock;
+use crate::repository::interruption::Held;
 use crate::source::database::read_state;
 use crate::target::database::Change;
 use crate::target::database::standing;
@@ -147,9 +147,14 @@ pub(super) fn run(
     let instance = job.instance()?;
     let _at_work = AtWork::after_recovery(instance, job.surroundings, control, progress)?;
     // First what can be refused, before anybody waits for a backup.
-    let plan = plan_with_room(job, repository, control, progress)?;
-    let may_write = arrival::may_write(repository, instance)?;
-    for note in arrival::notes(repository, instance, job.backup)? {
+    let plan = repository.until_stopped(progress, || {
+        plan_with_room(job, repository, control, progress)
+    })?;
+    let (may_write, notes) = repository.until_stopped(progress, || {
+        let may_write = arrival::may_write(repository, instance)?;
+        Ok((may_write, arrival::notes(repository, instance, job.backup)?))
+    })?;
+    for note in notes {
         progress.warn(&note);
     }
     let has_state = arrival::has_state(instance, &plan);
@@ -165,22 +170,17 @@ pub(super) fn run(
     };
     // A repository that is only read gets no lease either.
     let lock = may_write
-        .then(|| repository.lock(LeaseMode::Write, &instance.id, "restore"))
+        .then(|| repository.hold(LeaseMode::Write, &instance.id, "restore", progress))
         .transpose()?;
     let mut steps = begin(job, &plan, safety_backup, control, progress)?;
     let mut restored = Restored::new(&plan);
     let ready = repository
         .until_stopped(progress, || stage(job, &plan, &mut restored, progress))
         .and_then(|()| progress.check())
-        .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
+        .and_then(|()| lock.as_ref().map_or(Ok(()), Held::check))
         .and_then(|()| refuse_sessions(instance, steps.connection.as_ref(), control))
         .and_then(|()| steps.begin());
     if let Err(error) = ready {
-        // A bucket that is silent must not hold up who wants to stop.
-        let _ = repository.until_stopped(progress, || {
-            drop(lock);
-            Ok(())
-        });
         return Err(steps.give_up(error));
     }
     if let Err(error) = steps.forward() {

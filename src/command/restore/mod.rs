@@ -156,7 +156,8 @@ pub struct RestorePlan {
     pub newer: Vec<Newer>,
     #[serde(skip)]
     target: Option<(DatabaseTarget, DatabasePlan)>,
-    /// What everything is named after that a restore in place makes.
+    /// What everything is named after that a restore in place makes: to the millisecond, since one backup may be restored
+    /// twice within a second.
     #[serde(skip)]
     run: String,
 }
@@ -352,7 +353,7 @@ impl Job<'_> {
             target: None,
             run: format!(
                 "restore-{}-{}",
-                Utc::now().format("%Y%m%dT%H%M%SZ"),
+                Utc::now().format("%Y%m%dT%H%M%S%3fZ"),
                 self.backup.id.short()
             ),
         };

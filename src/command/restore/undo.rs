@@ -20,7 +20,7 @@ use crate::format::record::LeaseMode;
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::repository::lock::Lock;
+use crate::repository::interruption::Held;
 use crate::target::database::standing;
 
 /// What an undo would do.
@@ -137,7 +137,7 @@ pub fn run(
         safety_backup = Some(id);
     }
     let lock = repository
-        .map(|repository| repository.lock(LeaseMode::Write, &instance.id, "undo"))
+        .map(|repository| repository.hold(LeaseMode::Write, &instance.id, "undo", progress))
         .transpose()?;
     let run = format!("undo-{}", Utc::now().format("%Y%m%dT%H%M%S%3fZ"));
     let files = of.files.iter().map(|stage| stage.undone_by(&run));
@@ -155,7 +155,7 @@ pub fn run(
     let mut steps = Steps::of_run(instance, header, connection, control, progress)?;
     let ready = progress
         .check()
-        .and_then(|()| lock.as_ref().map_or(Ok(()), Lock::check))
+        .and_then(|()| lock.as_ref().map_or(Ok(()), Held::check))
         .and_then(|()| in_place::refuse_sessions(instance, steps.connection.as_ref(), control))
         .and_then(|()| {
             let mut stages = steps.journal.header()?.files.iter();

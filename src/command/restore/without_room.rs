@@ -26,15 +26,18 @@ pub(super) fn run(
 ) -> Result<Restored> {
     let instance = job.instance()?;
     let _at_work = AtWork::after_recovery(instance, job.surroundings, control, progress)?;
-    let mut plan = job.plan()?;
-    checks::look(job, control, &mut plan)?;
-    checks::refuse(&plan)?;
+    let plan = repository.until_stopped(progress, || {
+        let mut plan = job.plan()?;
+        checks::look(job, control, &mut plan)?;
+        checks::refuse(&plan)?;
+        Ok(plan)
+    })?;
     let safety_backup = if safety_backup {
         Some(prove_way_back(job, repository, progress)?)
     } else {
         None
     };
-    let lock = repository.lock(LeaseMode::Write, &instance.id, "restore")?;
+    let lock = repository.hold(LeaseMode::Write, &instance.id, "restore", progress)?;
     let mut steps = in_place::begin(job, &plan, safety_backup, control, progress)?;
     let ready = progress
         .check()
@@ -86,7 +89,8 @@ fn prove_way_back(
         jobs: job.surroundings.jobs,
     };
     progress.stage("verifying", None);
-    if status == Status::Good && repository.verify(&options, progress)?.is_sound() {
+    let is_sound = || Ok(repository.verify(&options, progress)?.is_sound());
+    if status == Status::Good && repository.until_stopped(progress, is_sound)? {
         return Ok(id);
     }
     Err(Error::new(

@@ -5,6 +5,7 @@
 //! database is touched.
 
 mod archive;
+mod autovacuum;
 mod ddl;
 mod facts;
 mod judge;

@@ -54,6 +54,8 @@ pub struct DatabasePlan {
     /// The numbers of the entries to create, when it is not all of them.
     pub(super) only: Option<Vec<i64>>,
     pub(super) keep_tablespaces: bool,
+    /// Whether the last definitions watch those after them.
+    pub(super) has_event_triggers: bool,
     pub(super) program: Program,
 }
 
@@ -167,6 +169,8 @@ impl DatabaseTarget {
         };
         take_over(&mut state, &map, &owner);
         let everything = judged.keep.len() == archive.entries.len();
+        let mut kinds = archive.entries.iter().map(Entry::kind);
+        let has_event_triggers = kinds.any(|kind| kind == "EVENT TRIGGER");
         let (foreign_keys, unvalidated_foreign_keys) = foreign_keys(&archive, &judged.keep);
         Ok(DatabasePlan {
             database: self.address.database.clone(),
@@ -188,6 +192,7 @@ impl DatabaseTarget {
             archive: archive.to_bytes(),
             only: (!everything).then_some(judged.keep),
             keep_tablespaces,
+            has_event_triggers,
             program,
         })
     }

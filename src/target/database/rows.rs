@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use super::plan::DatabasePlan;
-use super::{DatabaseTarget, catalog_entries, disordered, statistics};
+use super::{DatabaseTarget, autovacuum, catalog_entries, disordered, statistics};
 use crate::chunk::ChunkSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::database::{DatabaseEntry, Table};
@@ -85,7 +85,7 @@ impl Contents {
             autovacuum: false,
         };
         let mut session = loader.session()?;
-        loader.autovacuum = statistics::autovacuum(&mut session)?;
+        loader.autovacuum = autovacuum::is_on(&mut session)?;
         find_roots(&mut session, &mut self.tables)?;
         let work = Mutex::new(Work {
             open: self.tables.into(),
@@ -117,6 +117,17 @@ pub(super) struct Loaded {
     pub rows: u64,
     /// The tables, quoted, whose statistics are gathered already.
     pub analyzed: HashSet<String>,
+    /// The tables, quoted, that autovacuum does not come to.
+    pub kept_away: HashSet<String>,
+}
+
+/// What was done with one table.
+#[derive(Default)]
+struct Done {
+    /// It has statistics now.
+    analyzed: bool,
+    /// Autovacuum does not come to it.
+    kept_away: bool,
 }
 
 /// What the connections share.
@@ -153,21 +164,24 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
             let next = locked(work).open.pop_front();
             let Some(next) = next else { return Ok(()) };
             let name = quote::qualified(&next.table.schema, &next.table.name);
-            let analyzed = self.load(&mut session, &next, &name)?;
+            let done = self.load(&mut session, &next, &name)?;
             let mut shared = locked(work);
             shared.loaded.rows += next.table.rows;
-            if analyzed {
+            if done.kept_away {
+                shared.loaded.kept_away.insert(name.clone());
+            }
+            if done.analyzed {
                 shared.loaded.analyzed.insert(name);
             }
         }
     }
 
-    /// One table, and whether it has statistics now.
-    fn load(&self, session: &mut Session, next: &TableRows, name: &str) -> Result<bool> {
+    fn load(&self, session: &mut Session, next: &TableRows, name: &str) -> Result<Done> {
         let what = format!("cannot load table {name}");
+        let mut done = Done::default();
         if let Some(root) = &next.root {
             self.copy(session, next, root, "", &what)?;
-            return Ok(false);
+            return Ok(done);
         }
         session.run(&what, "BEGIN")?;
         if next.table.bytes < FREEZE_FROM_BYTES {
@@ -177,11 +191,14 @@ impl<S: ChunkSource + ?Sized> Loader<'_, S> {
             // always been there: no second write of each page by the first reader or vacuum.
             session.run(&what, &format!("TRUNCATE ONLY {name}"))?;
             self.copy(session, next, name, "FREEZE, ", &what)?;
+            done.kept_away = self.autovacuum
+                && !self.plan.has_event_triggers
+                && autovacuum::keep_away(session, name, &what)?;
         }
-        let analyzed = self.autovacuum
+        done.analyzed = self.autovacuum
             && statistics::analyze_in_passing(session, name, next.table.rows, self.watch)?;
         session.run(&what, "COMMIT")?;
-        Ok(analyzed)
+        Ok(done)
     }
 
     fn copy(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ddl::Definitions;
 use super::plan::DatabasePlan;
-use super::{DatabaseTarget, large_objects, named_operators, rows, state, statistics};
+use super::{DatabaseTarget, autovacuum, large_objects, named_operators, rows, state, statistics};
 use crate::chunk::ChunkSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::DatabasePart;
@@ -79,6 +79,7 @@ impl DatabaseTarget {
         watch.progress().stage("indexes and constraints", None);
         let jobs = self.options.jobs.max(1);
         definitions.restore(self, plan, "post-data", jobs, watch)?;
+        autovacuum::let_in(self, plan, &loaded.kept_away)?;
         watch.progress().stage("statistics", None);
         statistics::gather(self, plan, &loaded.analyzed, watch)?;
         Ok(loaded.rows)

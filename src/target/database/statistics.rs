@@ -21,15 +21,6 @@ const SAMPLE_TARGET: u64 = 10;
 /// PostgreSQL reads so many rows for each unit of the target. Of a table with less all are read anyway.
 const ROWS_PER_TARGET: u64 = 300;
 
-/// Whether the server looks after the statistics of changed tables.
-pub(super) fn autovacuum(session: &mut Session) -> Result<bool> {
-    let on = session.value(
-        "cannot read a setting",
-        "SELECT 1::text WHERE current_setting('autovacuum')::bool AND current_setting('track_counts')::bool",
-    )?;
-    Ok(on.is_some())
-}
-
 /// Within the transaction that loads the table: a small sample of it. False where it has none now.
 pub(super) fn analyze_in_passing(
     session: &mut Session,

@@ -118,6 +118,7 @@ def overhead():
     print(f"| by the command | {by_command:.2f} |\n| through JNI | {through_jni:.2f} |\n")
     held = ratio <= BAR
     print(f"- JNI / command: {ratio:.3f}, bar {BAR}: {'held' if held else 'NOT held'}")
+    return held
 
 
 def memory():
@@ -134,4 +135,7 @@ def memory():
 
 
 instance()
-memory() if is_memory else overhead()
+if is_memory:
+    memory()
+elif not overhead():
+    sys.exit("a bar was not held")

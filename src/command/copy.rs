@@ -158,12 +158,16 @@ fn copy_what_is_missing(
     let written = writer.finish()?;
     to.adopt(from, backup, &lock)?;
     let host = &Worker::this().host;
-    to.record(&Run {
+    let recorded = to.record(&Run {
         backup_type: Some(backup.manifest.backup_type),
         backup: Some(backup.id),
         backup_finished_at: Some(backup.manifest.finished_at),
         ..Run::ended(random_id(8)?, "copy", instance, host, started_at)
-    })?;
+    });
+    // The copy is there.
+    if let Err(error) = recorded {
+        progress.warn(&format!("the run could not be recorded: {error}"));
+    }
     Ok(Copied {
         plan: missing.plan,
         packs,

@@ -1,20 +1,21 @@
 //! Making a repository, sharing one, or taking one over; and writing down which instance it is for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::Utc;
 use serde::Serialize;
 
 use super::tenant;
 use crate::codec::Compression;
-use crate::config::{ConfigurationFile, RepositorySection};
+use crate::config::ConfigurationFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::id::random_id;
 use crate::format::record::{LeaseMode, Run};
 use crate::instance::{Instance, check_nesting};
 use crate::repository::Repository;
 use crate::repository::backups::{Backup, Backups};
-use crate::storage;
+use crate::storage::Storage;
 
 /// What the repository becomes for the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,19 +64,19 @@ const FIRST_NAME: &str = "main";
 /// Bytes of chance in a holder's word.
 const HOLDER_BYTES: usize = 16;
 
-/// Makes the repository that `section` says, or claims the one that is there, and names it in the configuration of the
-/// instance.
+/// Makes a repository of `storage`, or claims the one that is there, and names it in the configuration of the instance,
+/// where none is named yet that has its `url`.
 ///
 /// The repository comes first: a configuration never names one that is not there, and never has an id that another
 /// machine may still write under.
 pub fn init(
-    section: &RepositorySection,
+    storage: Arc<dyn Storage>,
+    url: &str,
     compression: Compression,
     claim: &Claim,
     instance: Option<&Instance>,
     configuration: Option<&mut ConfigurationFile>,
 ) -> Result<Initialized> {
-    let storage = storage::open(section, instance.map(|instance| instance.owner))?;
     if let Some(instance) = instance {
         check_nesting(&storage.location(), instance)?;
     }
@@ -130,7 +131,7 @@ pub fn init(
             // One that was named in the file has its section, and may have more in it than its url.
             if known
                 .values()
-                .all(|other| other.url != section.url && other.url != location)
+                .all(|other| other.url != url && other.url != location)
             {
                 let mut name = FIRST_NAME.to_owned();
                 let mut number = 2;

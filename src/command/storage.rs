@@ -157,14 +157,14 @@ pub fn test(storage: &dyn Storage) -> Result<StorageTest> {
         "write",
         "an object was written",
         storage.create(&path, CONTENT),
-    );
+    )?;
     if written {
         let read = storage.read(&path).and_then(|bytes| same(&bytes, CONTENT));
-        trial.expect("read", "it came back", read);
+        trial.expect("read", "it came back", read)?;
         let part = storage
             .read_range(&path, 9..14)
             .and_then(|bytes| same(&bytes, &CONTENT[9..14]));
-        trial.expect("read a range", "a part of it came back", part);
+        trial.expect("read a range", "a part of it came back", part)?;
     } else {
         // Whether reading is allowed shows in how an absent object is refused.
         let read = match storage.read(&path) {
@@ -175,7 +175,7 @@ pub fn test(storage: &dyn Storage) -> Result<StorageTest> {
             "read",
             "reading is allowed; nothing was there to be read",
             read,
-        );
+        )?;
     }
     let listed = storage.list(path::TRIALS).and_then(|objects| {
         if !written || objects.iter().any(|object| object.path == path) {
@@ -187,11 +187,11 @@ pub fn test(storage: &dyn Storage) -> Result<StorageTest> {
         )
         .hint("Use a storage that lists at once what was written."))
     });
-    trial.expect("list", "it is listed", listed);
+    trial.expect("list", "it is listed", listed)?;
     if written {
-        trial.create_once(storage.create(&path, b"another"));
+        trial.create_once(storage.create(&path, b"another"))?;
         let replaced = storage.replace(&path, CONTENT);
-        trial.expect("replace", "it was replaced, as leases are", replaced);
+        trial.expect("replace", "it was replaced, as leases are", replaced)?;
     }
     let deleted = storage.delete(&path).map_err(|error| {
         if written {
@@ -200,7 +200,7 @@ pub fn test(storage: &dyn Storage) -> Result<StorageTest> {
             error
         }
     });
-    if trial.expect("delete", "it was deleted", deleted) && written {
+    if trial.expect("delete", "it was deleted", deleted)? && written {
         let gone = match storage.read(&path) {
             Ok(_) => Err(Error::new(
                 ErrorKind::Failure,
@@ -213,7 +213,7 @@ pub fn test(storage: &dyn Storage) -> Result<StorageTest> {
             "absence",
             "an absent object is told from a refused one",
             gone,
-        );
+        )?;
     }
     let works = trial
         .steps
@@ -253,21 +253,22 @@ impl Trial {
         self.began = Instant::now();
     }
 
-    /// Notes how a step went; whether it went well.
-    fn expect(&mut self, name: &'static str, good: &str, result: Result<()>) -> bool {
+    /// Notes how a step went; whether it went well. `Cancelled` where somebody does not want to wait for it.
+    fn expect(&mut self, name: &'static str, good: &str, result: Result<()>) -> Result<bool> {
         let well = result.is_ok();
         match result {
             Ok(()) => self.add(name, Health::Ok, good.to_owned(), None),
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
             Err(error) => {
                 let remedy = error.hint_text().map(str::to_owned);
                 self.add(name, Health::Failure, error.to_string(), remedy);
             }
         }
-        well
+        Ok(well)
     }
 
     /// Names are unique and leases look again, so that nothing rests on it.
-    fn create_once(&mut self, again: Result<()>) {
+    fn create_once(&mut self, again: Result<()>) -> Result<()> {
         const NAME: &str = "create once";
         match again {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -281,9 +282,10 @@ impl Trial {
                 Some(ASK_FIRST_HINT.to_owned()),
             ),
             Err(error) => {
-                self.expect(NAME, "", Err(error));
+                self.expect(NAME, "", Err(error))?;
             }
         }
+        Ok(())
     }
 }
 

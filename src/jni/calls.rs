@@ -35,7 +35,6 @@ use crate::job;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::verify::VerifyOptions;
-use crate::storage;
 use crate::tomcat;
 use crate::tomcat::systemd::Systemd;
 
@@ -54,8 +53,10 @@ pub fn version() -> Result<String> {
 pub fn init(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Init = parse(request)?;
     let mut file = place.configuration_file()?;
+    let named = Some(&*request.repository);
     let made = make_repository(
-        &place.section(Some(&request.repository))?,
+        place.storage_itself(named)?,
+        &place.section(named)?.url,
         request.compression,
         &Claim::New,
         Some(&place.instance()?),
@@ -440,8 +441,7 @@ pub fn repositories(place: &Workplace) -> Result<String> {
 /// Tries whether a repository can live in a place, which need not be one yet.
 pub fn test(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Test = parse(request)?;
-    let section = place.section(request.repository.as_deref())?;
-    let storage = storage::open(&section, Some(place.instance()?.owner))?;
+    let storage = place.storage_itself(request.repository.as_deref())?;
     place
         .operation()
         .run("storage test", |_| to_json(&try_storage(&*storage)?))

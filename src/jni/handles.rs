@@ -9,6 +9,9 @@ use super::exception::Failure;
 use super::workplace::Workplace;
 use crate::error::{Error, ErrorKind, Result};
 
+/// How often what somebody still waits for is given up, while a handle is being closed.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// All open handles of this copy of the library.
 pub struct Handles {
     state: Mutex<State>,
@@ -88,13 +91,17 @@ impl Handles {
         if let Some(entry) = state.open.get_mut(&handle) {
             entry.close();
         }
-        let mut state = self
-            .left
-            .wait_while(state, |state| {
-                state.open.get(&handle).is_some_and(|entry| entry.calls > 0)
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        while let Some(entry) = state.open.get(&handle).filter(|entry| entry.calls > 0) {
+            entry.workplace.give_up_waiting();
+            state = self.wait(state, LOOK);
+        }
         state.open.remove(&handle);
+    }
+
+    /// Until a call has ended, but no longer than `at_most`.
+    fn wait<'s>(&self, state: MutexGuard<'s, State>, at_most: Duration) -> MutexGuard<'s, State> {
+        let waited = self.left.wait_timeout(state, at_most);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Closes all of them. `Failure` where a call is still inside when `patience` is over, naming it.
@@ -108,8 +115,9 @@ impl Handles {
             if state.open.is_empty() || rest.is_zero() {
                 break;
             }
-            let waited = self.left.wait_timeout(state, rest);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let entries = state.open.values();
+            entries.for_each(|entry| entry.workplace.give_up_waiting());
+            state = self.wait(state, rest.min(LOOK));
         }
         let Some(entry) = state.open.values().next() else {
             return Ok(());

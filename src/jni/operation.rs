@@ -16,7 +16,14 @@ const WARNINGS: usize = 100;
 
 /// Room for one operation.
 #[derive(Default)]
-pub struct Slot(Mutex<Option<Arc<Operation>>>);
+pub struct Slot(Mutex<Inside>);
+
+#[derive(Default)]
+struct Inside {
+    operation: Option<Arc<Operation>>,
+    /// Whether no other one is let in.
+    is_closed: bool,
+}
 
 /// What is being done, as it is polled.
 pub struct Operation {
@@ -72,7 +79,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Slot {
-    /// Does `work` as the operation of this slot. `Locked` while there is another one.
+    /// Does `work` as the operation of this slot. `Locked` while there is another one, `Cancelled` once it was stopped.
     pub fn run<T>(
         &self,
         name: &'static str,
@@ -80,15 +87,18 @@ impl Slot {
     ) -> Result<T> {
         let operation = Arc::new(Operation::new(name));
         {
-            let mut slot = lock(&self.0);
-            if let Some(other) = slot.as_ref() {
+            let mut inside = lock(&self.0);
+            if inside.is_closed {
+                return Err(Error::cancelled());
+            }
+            if let Some(other) = &inside.operation {
                 return Err(Error::new(
                     ErrorKind::Locked,
                     format!("{} is running, since {}", other.name, other.started_at),
                 )
                 .hint("Wait for it to end, or cancel it."));
             }
-            *slot = Some(operation.clone());
+            inside.operation = Some(operation.clone());
         }
         let _cleared = Cleared(self);
         work(&*operation)
@@ -96,22 +106,29 @@ impl Slot {
 
     /// Asks the operation to stop; whether there is one.
     pub fn cancel(&self) -> bool {
-        let slot = lock(&self.0);
-        if let Some(operation) = slot.as_ref() {
+        let inside = lock(&self.0);
+        if let Some(operation) = &inside.operation {
             operation.cancelled.store(true, Ordering::Relaxed);
         }
-        slot.is_some()
+        inside.operation.is_some()
+    }
+
+    /// The same, and no other one begins.
+    pub fn stop(&self) {
+        lock(&self.0).is_closed = true;
+        self.cancel();
     }
 
     /// What is being done.
     pub fn name(&self) -> Option<&'static str> {
-        lock(&self.0).as_ref().map(|operation| operation.name)
+        let inside = lock(&self.0);
+        inside.operation.as_ref().map(|operation| operation.name)
     }
 
     /// How far it is.
     pub fn poll(&self) -> Polled {
         // The slot is not held while the operation is looked at.
-        let operation = lock(&self.0).clone();
+        let operation = lock(&self.0).operation.clone();
         operation.map_or_else(Polled::nothing, |operation| operation.poll())
     }
 }
@@ -122,7 +139,7 @@ struct Cleared<'a>(&'a Slot);
 impl Drop for Cleared<'_> {
     fn drop(&mut self) {
         memory::give_back();
-        *lock(&self.0.0) = None;
+        lock(&self.0.0).operation = None;
     }
 }
 
@@ -235,6 +252,15 @@ mod tests {
             progress.check()
         });
         assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(slot.name(), None);
+    }
+
+    #[test]
+    fn once_stopped_none_begins() {
+        let slot = Slot::default();
+        slot.stop();
+        let begun = slot.run("backup", |_| Ok(()));
+        assert_eq!(begun.unwrap_err().kind(), ErrorKind::Cancelled);
         assert_eq!(slot.name(), None);
     }
 

@@ -4,8 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::operation::Slot;
 use super::requests::Open;
@@ -21,6 +20,7 @@ use crate::repository::Repository;
 use crate::repository::backups::Backup;
 use crate::schedule::calendar;
 use crate::storage::Storage;
+use crate::storage::interruption::give_up_old;
 use crate::tomcat;
 use crate::tomcat::systemd::Systemd;
 
@@ -34,11 +34,18 @@ pub struct Workplace {
     looking: Opened,
     /// What the long operation works on.
     working: Opened,
+    /// Every storage that a call may be waiting for.
+    asked: Mutex<Vec<Weak<dyn Storage>>>,
 }
 
 /// Where the repository is that was opened last, with its connections.
 #[derive(Default)]
 struct Opened(Mutex<Option<(RepositorySection, Arc<dyn Storage>)>>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole values are put in and taken out.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Workplace {
     /// For an instance that must be there. Its repository need not.
@@ -70,6 +77,7 @@ impl Workplace {
             schedules: Schedules::default(),
             looking: Opened::default(),
             working: Opened::default(),
+            asked: Mutex::default(),
         };
         workplace.instance()?;
         Ok(workplace)
@@ -130,15 +138,18 @@ impl Workplace {
             .unwrap_or_else(calendar::zone_of_machine)
     }
 
-    /// Lets what runs end: the operation, the schedules, and whatever waits for an answer of the repository.
+    /// Lets what runs end, the operation and the schedules, and no other one begin.
     pub fn stop(&self) {
-        self.operation.cancel();
+        self.operation.stop();
         self.schedules.stop();
-        // Where it is being opened just now nobody asks it anything yet.
-        if let Ok(opened) = self.looking.0.try_lock()
-            && let Some((_, storage)) = opened.as_ref()
-        {
-            storage.interrupt(Instant::now());
+    }
+
+    /// Gives up whatever has waited for an answer of a repository for longer than a second: after [`Self::stop`], again
+    /// and again until nobody is inside.
+    pub fn give_up_waiting(&self) {
+        let asked: Vec<_> = lock(&self.asked).iter().filter_map(Weak::upgrade).collect();
+        for storage in asked {
+            give_up_old(&*storage);
         }
     }
 
@@ -147,8 +158,7 @@ impl Workplace {
         &self.schedules
     }
 
-    /// The repository as it is now: somebody may have made it anew. What never changes there is kept on this machine,
-    /// where the command keeps it too.
+    /// The repository. What never changes there is kept on this machine, where the command keeps it too.
     pub fn repository(&self) -> Result<Repository> {
         self.opened(&self.looking)
     }
@@ -161,17 +171,25 @@ impl Workplace {
 
     fn opened(&self, opened: &Opened) -> Result<Repository> {
         let section = self.section(None)?;
-        let mut opened = opened.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, storage)) = opened.as_ref()
-            && *at == section
-        {
-            let storage = storage.clone();
-            drop(opened);
-            return Repository::open(storage);
-        }
-        let repository = Repository::at(&section, Some(self.instance()?.owner), self.cache())?;
-        *opened = Some((section, repository.storage().clone()));
-        Ok(repository)
+        let known = lock(&opened.0).clone().filter(|(at, _)| *at == section);
+        let storage = match known {
+            Some((_, storage)) => storage,
+            None => {
+                let storage = self.reach(&section, self.cache())?;
+                *lock(&opened.0) = Some((section, storage.clone()));
+                storage
+            }
+        };
+        Repository::open(storage)
+    }
+
+    /// The place of a repository. Nobody waits for it longer than [`Self::give_up_waiting`] lets them.
+    fn reach(&self, section: &RepositorySection, cache: Option<&Path>) -> Result<Arc<dyn Storage>> {
+        let storage = Repository::storage_at(section, Some(self.instance()?.owner), cache)?;
+        let mut asked = lock(&self.asked);
+        asked.retain(|one| one.strong_count() > 0);
+        asked.push(Arc::downgrade(&storage));
+        Ok(storage)
     }
 
     fn cache(&self) -> Option<&Path> {
@@ -180,14 +198,17 @@ impl Workplace {
 
     /// The same, where what is there matters and no copy of it will do.
     pub fn repository_itself(&self) -> Result<Repository> {
-        let section = self.section(None)?;
-        Repository::at(&section, Some(self.instance()?.owner), None)
+        Repository::open(self.storage_itself(None)?)
+    }
+
+    /// The place of the repository that is named, else that of this workplace, which need not be one.
+    pub fn storage_itself(&self, named: Option<&str>) -> Result<Arc<dyn Storage>> {
+        self.reach(&self.section(named)?, None)
     }
 
     /// Another repository, opened.
     pub fn other_repository(&self, named: &str) -> Result<Repository> {
-        let section = self.section(Some(named))?;
-        Repository::at(&section, Some(self.instance()?.owner), self.cache())
+        Repository::open(self.reach(&self.section(Some(named))?, self.cache())?)
     }
 
     /// The backup that `text` names; `latest` is the instance's own.

@@ -105,7 +105,7 @@ impl Kind {
             Self::ActionNeeded => (
                 "bad",
                 "The administrator is needed",
-                "The restore could not be completed by itself. Nothing was deleted; `obbackup status` on the \
+                "The restore could not be completed by itself. Nothing was deleted; “obbackup status” on the \
                  server says what to do.",
             ),
             Self::NothingChanged => (

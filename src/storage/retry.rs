@@ -82,7 +82,10 @@ impl Retrying {
                 Ok(_) => false,
             };
             if !passing {
-                self.answered.store(true, Ordering::Relaxed);
+                let given_up = |error: &Error| error.kind() == ErrorKind::Cancelled;
+                if !result.as_ref().is_err_and(given_up) {
+                    self.answered.store(true, Ordering::Relaxed);
+                }
                 return result;
             }
             number += 1;

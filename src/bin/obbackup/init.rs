@@ -26,7 +26,8 @@ pub fn run(session: &Session, arguments: &Init) -> Result<Outcome> {
     let choice = session.repository_choice()?;
     let mut file = session.configuration_file_to_write()?;
     let made = init(
-        &choice.section,
+        session.storage_itself()?,
+        &choice.section.url,
         arguments.compression,
         &claim,
         instance.as_ref(),

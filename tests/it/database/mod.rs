@@ -1,5 +1,6 @@
 //! A database captured and restored: that nothing of it is lost, on every version.
 
+mod autovacuum;
 mod consistency;
 mod openbravo;
 mod refusals;

@@ -1,6 +1,7 @@
 package org.openbravo.backup;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -13,12 +14,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -153,6 +157,44 @@ class S3Test {
       assertTrue(again.list(ListOptions.all()).backups().isEmpty());
     }
     Backup.shutdown();
+  }
+
+  /** Whatever waits for it, also those that open it just then. */
+  @Test
+  void shutdownGivesUpASilentBucket() throws Exception {
+    try (Backup backup = Backup.open(World.options(directory))) {
+      describeBucket(backup);
+      backup.init("bucket");
+      backup.backup(BackupOptions.all());
+      backup.change(Map.of("schedule.often.cron", "* * * * * *"));
+    }
+    World.run("kill", "-STOP", Long.toString(server.pid()));
+    List<Consumer<Backup>> calls = List.of(backup -> backup.list(ListOptions.all()),
+        Backup::status, Backup::storage, Backup::prune, backup -> backup.init("bucket"),
+        backup -> backup.backup(BackupOptions.all()), backup -> backup.verify(null, true),
+        backup -> backup.testStorage("bucket"));
+    List<Future<?>> waiting = new ArrayList<>();
+    for (Consumer<Backup> call : calls) {
+      Backup backup = Backup.open(options());
+      waiting.add(threads.submit(() -> call.accept(backup)));
+    }
+    Backup examined = Backup.open(options());
+    waiting.add(threads.submit(examined::doctor));
+    Backup.open(options()).runSchedules();
+    Thread.sleep(3_000);
+    for (Future<?> one : waiting) {
+      assertFalse(one.isDone());
+    }
+    Instant begun = Instant.now();
+    Backup.shutdown();
+    Duration took = Duration.between(begun, Instant.now());
+    System.out.println("shutdown while a bucket is silent took " + took.toMillis() + " ms");
+    assertTrue(took.toMillis() < 5_000, took.toString());
+    assertEquals(0, World.nativeThreads());
+    for (Future<?> one : waiting.subList(0, calls.size())) {
+      ExecutionException stopped = assertThrows(ExecutionException.class, one::get);
+      assertEquals(BackupException.Code.CANCELLED, ((BackupException) stopped.getCause()).code());
+    }
   }
 
   @Test

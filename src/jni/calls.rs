@@ -17,6 +17,7 @@ use crate::command::drill::{self, DrillOptions};
 use crate::command::forget::{self, ForgetOptions};
 use crate::command::init::{Claim, init as make_repository};
 use crate::command::list::{BackupSummary, ListOptions, list as listed};
+use crate::command::nights::schedules;
 use crate::command::pin::set_pin;
 use crate::command::prune;
 use crate::command::restore::states::kept_states;
@@ -461,6 +462,10 @@ pub fn settings(place: &Workplace, request: &str) -> Result<String> {
     if !request.set.is_empty() {
         let settings = request.set.iter();
         file.set(settings.map(|setting| (setting.key.as_str(), setting.value.as_ref())))?;
+        let mut keys = request.set.iter().map(|setting| &setting.key);
+        if keys.any(|key| key.starts_with("schedule.")) {
+            schedules(file.configuration(), place.zone())?;
+        }
         file.save(place.instance()?.owner)?;
     }
     to_json(&Answer {

@@ -171,15 +171,14 @@ impl Workplace {
 
     fn opened(&self, opened: &Opened) -> Result<Repository> {
         let section = self.section(None)?;
-        let known = lock(&opened.0).clone().filter(|(at, _)| *at == section);
-        let storage = match known {
-            Some((_, storage)) => storage,
-            None => {
-                let storage = self.reach(&section, self.cache())?;
-                *lock(&opened.0) = Some((section, storage.clone()));
-                storage
-            }
-        };
+        let known = lock(&opened.0).clone();
+        if let Some((at, storage)) = known
+            && at == section
+        {
+            return Repository::open(storage);
+        }
+        let storage = self.reach(&section, self.cache())?;
+        *lock(&opened.0) = Some((section, storage.clone()));
         Repository::open(storage)
     }
 

@@ -46,13 +46,10 @@ pub(super) fn let_in(
     plan: &DatabasePlan,
     tables: &HashSet<String>,
 ) -> Result<()> {
-    if tables.is_empty() {
-        return Ok(());
-    }
     let mut session = target.session(plan.as_system)?;
-    let resets: String = tables
-        .iter()
-        .map(|table| format!("ALTER TABLE {table} RESET ({OPTION});"))
-        .collect();
-    session.run("cannot let autovacuum in again", &resets)
+    for table in tables {
+        let sql = format!("ALTER TABLE {table} RESET ({OPTION})");
+        session.run("cannot let autovacuum in again", &sql)?;
+    }
+    Ok(())
 }

@@ -43,7 +43,7 @@ pub(super) fn load<S: ChunkSource + ?Sized>(
         if session.is_none() {
             let opened = session.insert(target.session(plan.as_system)?);
             watch.connection(&opened.client);
-            opened.run(WHAT, "SET synchronous_commit = off; BEGIN")?;
+            opened.run(WHAT, "BEGIN")?;
         }
         let Some(session) = &mut session else {
             continue;

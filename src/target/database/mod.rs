@@ -98,9 +98,14 @@ impl DatabaseTarget {
         }
     }
 
-    /// A connection to the new database.
+    /// A connection to the new database. What it commits need not reach the disk before the restore's last statement.
     fn session(&self, as_system: bool) -> Result<Session> {
-        Session::open(&self.address(as_system))
+        let mut session = Session::open(&self.address(as_system))?;
+        session.run(
+            "cannot prepare the connection",
+            "SET synchronous_commit = off",
+        )?;
+        Ok(session)
     }
 
     /// A connection to another database, from which the new one can be created and dropped.

@@ -148,12 +148,8 @@ struct Loader<'a, S: ChunkSource + ?Sized> {
 
 impl<S: ChunkSource + ?Sized> Loader<'_, S> {
     fn session(&self) -> Result<Session> {
-        let mut session = self.target.session(self.plan.as_system)?;
+        let session = self.target.session(self.plan.as_system)?;
         self.watch.connection(&session.client);
-        session.run(
-            "cannot prepare the connection",
-            "SET synchronous_commit = off",
-        )?;
         Ok(session)
     }
 

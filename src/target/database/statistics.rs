@@ -114,10 +114,6 @@ fn work(
 ) -> Result<()> {
     let mut session = target.session(plan.as_system)?;
     watch.connection(&session.client);
-    session.run(
-        "cannot prepare the connection",
-        "SET synchronous_commit = off",
-    )?;
     loop {
         watch.check()?;
         let table = locked(queue).pop_front();

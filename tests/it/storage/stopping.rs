@@ -160,6 +160,26 @@ fn a_scheduled_backup_is_broken_off_too() {
 }
 
 #[test]
+fn so_is_one_whose_repository_does_not_open() {
+    let Some(bench) = Bench::new() else {
+        return;
+    };
+    bench.configure(
+        "[schedule.nightly]\ncron = \"0 3 * * *\"\ntime_zone = \"UTC\"\nonly = [\"sources\"]\n",
+    );
+    bench.place.good(&["schedule", "run", "--once"]);
+    rewind(&bench.place.path("erp"), 1);
+    bench.proxy.set(|_| Some(Fault::StalledRequest));
+    let asked = bench.proxy.begun().len();
+    let child = begin(bench.place.command(&["schedule", "run"]));
+    wait_for("it asks", || bench.proxy.begun().len() > asked);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let (output, _) = stop(child);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    bench.assert_goes_on();
+}
+
+#[test]
 fn so_is_reading() {
     let Some(bench) = Bench::new() else {
         return;

@@ -133,6 +133,9 @@ class CallsTest {
           World.fails(BackupException.Code.USAGE, () -> backup.change(changes));
       assertFalse(refused.toString().contains("471199"), refused.toString());
       assertEquals(7L, backup.settings().value("backup.nice"));
+      World.fails(BackupException.Code.USAGE,
+          () -> backup.change(Map.of("schedule.nightly.cron", "0 3 * * * *")));
+      assertNull(backup.settings().value("schedule.nightly.cron"));
       Map<String, Object> removal = new HashMap<>();
       removal.put("backup.nice", null);
       assertNull(backup.change(removal).value("backup.nice"));

@@ -5,6 +5,7 @@
     BACKUP_HEIGHT = 175,
     PART_HEIGHT = 37,
     USUAL_PARTS = 5,
+    FORM_INDENT = 8,
     PLAN_WIDTH = 640,
     PLAN_HEIGHT = 520;
 
@@ -89,6 +90,7 @@
         members: [
           isc.HTMLFlow.create({
             width: '100%',
+            padding: FORM_INDENT,
             styleName: 'OBBKP_Text',
             contents: html(label('PartsAwaited'))
           })
@@ -135,6 +137,7 @@
       showParts: function(parts) {
         known = parts;
         boxes = isc.DynamicForm.create({
+          titleOrientation: 'top',
           numCols: 1,
           width: '100%',
           fields: parts.map(function(part) {

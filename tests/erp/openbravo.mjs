@@ -152,7 +152,13 @@ export class Person {
   }
 
   async logIn() {
-    await this.page.goto(`${url}/security/Login`);
+    // A page whose session has ended goes to the login page by itself, which interrupts this.
+    await until('the login page', () =>
+      this.page.goto(`${url}/security/Login`).then(
+        () => true,
+        () => false
+      )
+    );
     await this.page.fill('#user', user);
     await this.page.fill('#password', password);
     await this.page.click('#buttonOK');

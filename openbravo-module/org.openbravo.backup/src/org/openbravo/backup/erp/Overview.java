@@ -22,6 +22,7 @@ final class Overview {
     JSONObject answer = StatusHandler.status();
     Backup backup = Backups.get().open();
     if (backup.repositories().repositories().isEmpty()) {
+      Mirror.clear();
       return answer.put("repository", new JSONObject().put("isNamed", false)
           .put("title", Texts.text("NoRepository"))
           .put("text", Texts.text("NoRepositoryHelp")));

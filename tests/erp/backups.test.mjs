@@ -95,6 +95,35 @@ step('Test looks whether backups and restores can work', async () => {
   assert.match(found.type, /success|warning/);
 });
 
+step('Back Up Now asks at once, however long the repository takes to answer', async () => {
+  let answer;
+  const answered = new Promise(resolve => {
+    answer = resolve;
+  });
+  const slow = async route => {
+    await answered;
+    await route.continue();
+  };
+  await person.page.route(/BackupHandler/, slow);
+  await person.press('Back Up Now');
+  const label = person.page.locator('input[name=label]');
+  await label.fill('typed meanwhile', { timeout: 5000 });
+  const part = name => person.page.getByText(name, { exact: true }).filter({ visible: true }).last();
+  assert.ok(!(await part('Database').isVisible()));
+  await person.picture('back-up-waiting');
+  answer();
+  await part('Database').waitFor();
+  await person.page.unroute(/BackupHandler/, slow);
+  assert.equal(await label.inputValue(), 'typed meanwhile');
+  for (const name of ['Database', 'Sources', 'Deployed application', 'Attachments', 'Configuration']) {
+    assert.ok(!(await person.isDisabled('Back Up Now')), name);
+    await part(name).click();
+  }
+  assert.ok(await person.isDisabled('Back Up Now'), 'nothing is chosen');
+  await person.picture('back-up-nothing');
+  await person.press('Cancel');
+});
+
 step('a backup shows its progress, goes on without the browser, and a second click does nothing', async () => {
   await record(...MARKED, { description: 'as in the backup' });
   const before = await person.finished();
@@ -347,19 +376,48 @@ const SPOILT = [
   ]
 ];
 
-step('with a library that is missing, damaged or another one the ERP works and the window says what is wrong', async () => {
-  const libraries = path.join(deployed, 'WEB-INF/lib');
+const libraries = path.join(deployed, 'WEB-INF/lib');
+
+/** Puts a file, or none, in the place of the library's jar. */
+async function replaceJar(jar, file) {
+  if (file) {
+    // Another file, not other bytes under those that Tomcat has mapped.
+    fs.copyFileSync(file, `${jar}.new`);
+    fs.chownSync(`${jar}.new`, fs.statSync(libraries).uid, fs.statSync(libraries).gid);
+    fs.renameSync(`${jar}.new`, jar);
+  } else {
+    fs.rmSync(jar);
+  }
+  await reload();
+  await person.logIn();
+}
+
+/** Lets `act` do with the jar what it wants, and puts it back. */
+async function withJar(act) {
   const name = fs.readdirSync(libraries).find(file => /^obbackup-.*\.jar$/.test(file));
   const jar = path.join(libraries, name);
   const kept = path.join(work, name);
   fs.copyFileSync(jar, kept);
-  const put = file => {
-    // Another file, not other bytes under those that Tomcat has mapped.
-    fs.copyFileSync(file, `${jar}.new`);
-    fs.renameSync(`${jar}.new`, jar);
-    return reload();
-  };
   try {
+    await act(jar, kept);
+  } finally {
+    await replaceJar(jar, kept);
+  }
+  await person.openBackups();
+  assert.match(await person.repositoryText(), /openbravo/);
+}
+
+/** The window has to show an error that says this. */
+async function windowSays(said, name) {
+  await person.openBackups();
+  const message = await until(name, () => person.message());
+  assert.equal(message.type, 'error', name);
+  assert.match(message.text, said);
+  await person.picture(`library-${name.replace(' ', '-')}`);
+}
+
+step('with a library that is missing, damaged or another one the ERP works and the window says what is wrong', () =>
+  withJar(async (jar, kept) => {
     for (const [kind, spoil, said] of SPOILT) {
       const unpacked = fs.mkdtempSync(path.join(work, 'jar-'));
       execFileSync('jar', ['--extract', '--file', kept], { cwd: unpacked });
@@ -367,18 +425,21 @@ step('with a library that is missing, damaged or another one the ERP works and t
       spoil(path.join(unpacked, 'native', platform));
       const spoilt = path.join(work, 'spoilt.jar');
       execFileSync('jar', ['--create', '--file', spoilt, '-C', unpacked, '.']);
-      await put(spoilt);
-      await person.logIn();
-      await person.openBackups();
-      const message = await until(kind, () => person.message());
-      assert.equal(message.type, 'error', kind);
-      assert.match(message.text, said);
-      await person.picture(`library-${kind.replace(' ', '-')}`);
+      await replaceJar(jar, spoilt);
+      await windowSays(said, kind);
     }
-  } finally {
-    await put(kept);
-  }
-  await person.logIn();
-  await person.openBackups();
-  assert.match(await person.repositoryText(), /openbravo/);
-});
+  })
+);
+
+step('without the jar of the library the ERP works, and the window and Module Management say what is missing', () =>
+  withJar(async jar => {
+    await replaceJar(jar, null);
+    await windowSays(/is not in this web application/, 'no jar');
+    await person.install(harmless());
+    const page = await person.frame('BUTTON', '#failure');
+    await until('the reason', () => page.locator('#failure').isVisible());
+    await person.picture('install-no-jar');
+    assert.match(await page.locator('#reason').innerText(), /is not in this web application/);
+    assert.ok(!fs.existsSync(path.join(home, 'modules', MODULE)));
+  })
+);

@@ -152,7 +152,13 @@ export class Person {
   }
 
   async logIn() {
-    await this.page.goto(`${url}/security/Login`);
+    // A page whose session has ended goes to the login page by itself, which interrupts this.
+    await until('the login page', () =>
+      this.page.goto(`${url}/security/Login`).then(
+        () => true,
+        () => false
+      )
+    );
     await this.page.fill('#user', user);
     await this.page.fill('#password', password);
     await this.page.click('#buttonOK');
@@ -183,6 +189,8 @@ export class Person {
 
   /** Goes on with another role of the same user. */
   async become(role) {
+    // The token changes: what is on its way would be refused, and Openbravo's box about that hold the page up.
+    await this.settled();
     await this.page.evaluate(
       id =>
         new Promise(resolve =>
@@ -195,7 +203,9 @@ export class Person {
         ),
       role
     );
-    await this.page.reload();
+    // Without the tabs that were open, which would ask for what is theirs.
+    await this.page.goto('about:blank');
+    await this.page.goto(`${url}/`);
     await this.page.waitForFunction(
       id => window.OB && window.OB.User && window.OB.User.roleId === id,
       role

@@ -261,15 +261,21 @@
   }
 
   button('BackUpNow', 500, function(view) {
+    var dialog;
     view.messageBar.hide();
+    dialog = dialogs.backUp(function(request) {
+      ask(view, 'BackupHandler', request);
+    });
     call(view, 'BackupHandler', { isPlan: true }, function(plan) {
-      if (!plan.parts) {
-        answered(view, plan);
+      if (!dialog.isOpen()) {
         return;
       }
-      dialogs.backUp(plan.parts, function(request) {
-        ask(view, 'BackupHandler', request);
-      });
+      if (plan.parts) {
+        dialog.showParts(plan.parts);
+      } else {
+        dialog.close();
+        answered(view, plan);
+      }
     });
   });
   button(

@@ -4,6 +4,8 @@
     html = OB.OBBKP.html,
     BACKUP_HEIGHT = 175,
     PART_HEIGHT = 37,
+    USUAL_PARTS = 5,
+    FORM_INDENT = 8,
     PLAN_WIDTH = 640,
     PLAN_HEIGHT = 520;
 
@@ -39,8 +41,8 @@
     });
   }
 
-  // Asks for some values and gives them to action.
-  function form(title, go, fields, action, width, height) {
+  // Asks for some values and gives them to action; what is below stands between them and the buttons.
+  function form(title, go, fields, action, width, height, below) {
     var values = isc.DynamicForm.create({
         autoFocus: true,
         titleOrientation: 'top',
@@ -64,44 +66,96 @@
           made.closeClick();
         }
       });
-    made = popup(title, width, height, [values, buttons([ok, cancel])]);
+    made = popup(
+      title,
+      width,
+      height,
+      [values].concat(below || [], buttons([ok, cancel]))
+    );
+    return { popup: made, ok: ok };
   }
 
-  // Asks for a label, and which of the instance's parts to save.
-  function backUp(parts, action) {
-    var fields = [
-      {
-        name: 'label',
-        title: label('Label'),
-        type: 'OBTextItem',
-        width: 380,
-        length: 255
-      }
-    ];
-    parts.forEach(function(part) {
-      fields.push({
-        name: part,
-        title: label('Part_' + part),
-        type: 'checkbox',
-        defaultValue: true
+  function backUpHeight(parts) {
+    return BACKUP_HEIGHT + parts * PART_HEIGHT;
+  }
+
+  // Asks for a label, and which of the instance's parts to save. Which it has is told later by showParts, because the
+  // repository may take long to answer: until then all can be saved.
+  function backUp(action) {
+    var known = [],
+      boxes = null,
+      choice = isc.VLayout.create({
+        width: '100%',
+        height: '*',
+        members: [
+          isc.HTMLFlow.create({
+            width: '100%',
+            padding: FORM_INDENT,
+            styleName: 'OBBKP_Text',
+            contents: html(label('PartsAwaited'))
+          })
+        ]
+      }),
+      made;
+
+    function wanted() {
+      return known.filter(function(part) {
+        return boxes.getValue(part) !== false;
       });
-    });
-    form(
+    }
+
+    made = form(
       label('BackUpNow'),
       label('BackUpNow'),
-      fields,
+      [
+        {
+          name: 'label',
+          title: label('Label'),
+          type: 'OBTextItem',
+          width: 380,
+          length: 255
+        }
+      ],
       function(values) {
-        var wanted = parts.filter(function(part) {
-          return values[part] !== false;
-        });
+        var parts = wanted();
         action({
           label: values.label || '',
-          parts: wanted.length === parts.length ? [] : wanted
+          parts: parts.length === known.length ? [] : parts
         });
       },
       430,
-      BACKUP_HEIGHT + parts.length * PART_HEIGHT
+      backUpHeight(USUAL_PARTS),
+      [choice]
     );
+    return {
+      isOpen: function() {
+        return !made.popup.destroyed && made.popup.isVisible();
+      },
+      close: function() {
+        made.popup.closeClick();
+      },
+      showParts: function(parts) {
+        known = parts;
+        boxes = isc.DynamicForm.create({
+          titleOrientation: 'top',
+          numCols: 1,
+          width: '100%',
+          fields: parts.map(function(part) {
+            return {
+              name: part,
+              title: label('Part_' + part),
+              type: 'checkbox',
+              defaultValue: true
+            };
+          }),
+          itemChanged: function() {
+            made.ok.setDisabled(wanted().length === 0);
+          }
+        });
+        choice.setMembers([boxes]);
+        made.popup.setHeight(backUpHeight(parts.length));
+      }
+    };
   }
 
   function nameRepository(action) {

@@ -53,15 +53,23 @@ final class Application implements AutoCloseable {
   /** What Module Management was asked to do, request by request. */
   private final List<String> changes = Collections.synchronizedList(new ArrayList<>());
 
-  Application(Path directory) throws LifecycleException {
+  Application(Path directory) throws Exception {
+    this(directory, Application.class.getClassLoader());
+  }
+
+  /** With the module's classes from a class loader of its own. */
+  Application(Path directory, ClassLoader module) throws Exception {
     tomcat.setBaseDir(directory.toString());
     tomcat.setPort(0);
     Context context = tomcat.addContext(CONTEXT,
         Path.of("org.openbravo.backup").toAbsolutePath().toString());
+    context.setParentClassLoader(module);
     context.addMimeMapping("css", "text/css");
     context.addMimeMapping("js", "text/javascript");
     add(context, "/*", new SignedIn());
-    add(context, MODULE_MANAGEMENT, new InstallFilter());
+    add(context, MODULE_MANAGEMENT, (Filter) module.loadClass(InstallFilter.class.getName())
+        .getDeclaredConstructor()
+        .newInstance());
     add(context, "/", new DefaultServlet());
     add(context, "/login", new Login());
     add(context, MODULE_MANAGEMENT, new ModuleManagement());

@@ -1,6 +1,7 @@
 package org.openbravo.backup.erp;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -87,6 +88,27 @@ class HandlersTest {
     administrator.ask("DeleteHandler", "row", (String) row.getId());
     assertEquals("success", World.outcome(administrator).getString("type"));
     assertEquals(0, rows("the first"));
+  }
+
+  @Test
+  void withoutARepositoryNothingIsListed() throws Exception {
+    Application.User administrator = application.new User(World.SYSTEM_ADMINISTRATOR);
+    World.repository(administrator);
+    administrator.ask("BackupHandler", "label", "of the repository");
+    World.outcome(administrator);
+    assertEquals(1, rows("of the repository"));
+    Path configuration = World.directory().resolve("openbravo/config/obbackup.toml");
+    Path away = configuration.resolveSibling("away");
+    Files.move(configuration, away);
+    try {
+      JSONObject repository = administrator.ask("RefreshHandler").getJSONObject("repository");
+      assertFalse(repository.getBoolean("isNamed"), repository.toString());
+      assertEquals(0, rows("of the repository"));
+    } finally {
+      Files.move(away, configuration);
+    }
+    administrator.ask("RefreshHandler");
+    assertEquals(1, rows("of the repository"));
   }
 
   @Test

@@ -25,9 +25,11 @@ public class KernelServlet extends HttpServlet {
         ? new String(request.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
         : null;
     try {
-      BaseActionHandler handler = (BaseActionHandler) Class.forName(request.getParameter("_action"))
-          .getDeclaredConstructor()
-          .newInstance();
+      ClassLoader application = Thread.currentThread().getContextClassLoader();
+      Class<?> type = Class.forName(request.getParameter("_action"), true, application);
+      // Openbravo has beans made of them, and only where all that they name is there.
+      type.getDeclaredMethods();
+      BaseActionHandler handler = (BaseActionHandler) type.getDeclaredConstructor().newInstance();
       JSONObject answer = handler.execute(parameters, content);
       response.setContentType("application/json; charset=UTF-8");
       response.getWriter().write(answer.toString());

@@ -1,11 +1,13 @@
 package org.openbravo.backup.erp;
 
 import org.openbravo.backup.Backup;
-import org.openbravo.backup.BackupException;
 import org.openbravo.backup.BackupOptions;
 import org.openbravo.backup.BackupSummary;
 
-/** The backup before a change of modules, and whether that change has it already. */
+/**
+ * The backup before a change of modules, and whether that change has it already. Without the library's
+ * jar this must load, and say so.
+ */
 final class InstallBackup {
   private static final InstallBackup INSTANCE = new InstallBackup();
 
@@ -36,13 +38,15 @@ final class InstallBackup {
   Outcome begin(String key, String label) {
     String good = Texts.text("BackupGood");
     String partial = Texts.text("BackupPartial");
-    BackupOptions options = BackupOptions.all().type("automated").label(label);
     try {
+      BackupOptions options = BackupOptions.all().type("automated").label(label);
       // Where other work is running, the page waits for its end and comes again.
       Backups.get().begin("backup before a change of modules",
           backup -> take(backup, options, key, good, partial));
       return null;
-    } catch (BackupException e) {
+    } catch (LinkageError e) {
+      return Outcome.of(e);
+    } catch (RuntimeException e) {
       return Outcome.of(e);
     }
   }

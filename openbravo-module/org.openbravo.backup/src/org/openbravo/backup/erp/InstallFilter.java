@@ -44,7 +44,6 @@ public class InstallFilter implements Filter {
   public void doFilter(ServletRequest request, ServletResponse response, FilterChain chain)
       throws IOException, ServletException {
     Change change = change((HttpServletRequest) request);
-    // Nothing else of this class touches the library's classes: without its jar the ERP must start.
     if (change == null || InstallBackup.get().takeClearance(change.key)) {
       chain.doFilter(request, response);
       return;

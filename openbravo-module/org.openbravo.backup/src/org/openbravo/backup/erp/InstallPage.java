@@ -26,6 +26,8 @@ final class InstallPage {
 
   /** Writes the page; with a failure it only says that. */
   void write(HttpServletResponse response, Outcome failure) throws IOException {
+    // What has failed may be the library, which this needs.
+    int finished = failure == null ? Backups.get().finished() : 0;
     String root = request.getContextPath();
     String web = root + "/web/org.openbravo.backup/";
     line("<!DOCTYPE html>");
@@ -34,7 +36,7 @@ final class InstallPage {
     line("<body data-status='" + root + "/org.openbravo.client.kernel?_action="
         + StatusHandler.class.getName() + "' data-token='"
         + escaped(request.getSession().getAttribute(TOKEN)) + "' data-finished='"
-        + Backups.get().finished() + "' data-failed='" + (failure != null) + "'>");
+        + finished + "' data-failed='" + (failure != null) + "'>");
     line("<h1>" + text("InstallTitle") + "</h1>");
     line("<p>" + escaped(title) + "</p>");
     line("<progress id='bar' max='100'></progress>");

@@ -45,6 +45,16 @@ final class Mirror {
       listed.put(summary.id(), summary);
     }
     int count = listed.size();
+    write(repository, listed);
+    return count;
+  }
+
+  /** Empties the table, where there is no repository. */
+  static void clear() {
+    write("", new HashMap<>());
+  }
+
+  private static void write(String repository, Map<String, BackupSummary> listed) {
     OBContext before = OBContext.getOBContext();
     OBContext.setOBContext("0", "0", "0", "0");
     OBContext.setAdminMode(false);
@@ -72,7 +82,6 @@ final class Mirror {
       OBContext.restorePreviousMode();
       OBContext.setOBContext(before);
     }
-    return count;
   }
 
   /** The id of the backup that a row of the table stands for. */

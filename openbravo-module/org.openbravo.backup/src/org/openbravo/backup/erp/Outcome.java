@@ -33,6 +33,22 @@ final class Outcome {
         failure.hint());
   }
 
+  /**
+   * The same for whom must load without the library's jar, and so cannot catch what is in it. Any other
+   * failure is thrown on.
+   */
+  static Outcome of(RuntimeException failure) {
+    if (failure instanceof BackupException) {
+      return of((BackupException) failure);
+    }
+    throw failure;
+  }
+
+  /** Without that jar its classes are missing where they are used. */
+  static Outcome of(LinkageError failure) {
+    return error(Texts.text("NoLibrary", failure.getMessage()), Texts.text("NoLibraryHelp"));
+  }
+
   static Outcome error(String title, String text) {
     return new Outcome("error", title, text, null);
   }

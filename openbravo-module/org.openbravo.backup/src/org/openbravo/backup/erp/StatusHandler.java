@@ -70,6 +70,6 @@ public class StatusHandler extends SystemAdministratorHandler {
   }
 
   private static String left(Long seconds) {
-    return seconds == null ? "" : ", " + Texts.text("SecondsLeft", seconds);
+    return seconds == null || seconds == 0 ? "" : ", " + Texts.text("SecondsLeft", seconds);
   }
 }

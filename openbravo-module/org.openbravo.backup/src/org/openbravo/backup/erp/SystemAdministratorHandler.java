@@ -8,7 +8,6 @@ import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
 import org.codehaus.jettison.json.JSONException;
 import org.codehaus.jettison.json.JSONObject;
-import org.openbravo.backup.BackupException;
 import org.openbravo.base.exception.OBSecurityException;
 import org.openbravo.client.kernel.BaseActionHandler;
 import org.openbravo.client.kernel.KernelConstants;
@@ -18,7 +17,8 @@ import org.openbravo.erpCommon.utility.CsrfUtil;
 /**
  * What the window asks the server for. Openbravo lets every role with automatic access call any
  * action handler, and checks the token against forged requests for POST alone and by a preference: so
- * the role is checked here, first, then the token, and nothing else than POST is answered.
+ * the role is checked here, first, then the token, and nothing else than POST is answered. Without the
+ * library's jar this must load, and say so.
  */
 abstract class SystemAdministratorHandler extends BaseActionHandler {
   private static final Logger log = LogManager.getLogger();
@@ -50,11 +50,16 @@ abstract class SystemAdministratorHandler extends BaseActionHandler {
   }
 
   private JSONObject answerOrFailure(JSONObject request) throws JSONException {
+    Outcome problem;
     try {
       return answer(request);
-    } catch (BackupException e) {
+    } catch (LinkageError e) {
+      log.error(getClass().getSimpleName(), e);
+      problem = Outcome.of(e);
+    } catch (RuntimeException e) {
+      problem = Outcome.of(e);
       log.warn("{}: {}", getClass().getSimpleName(), e);
-      return new JSONObject().put("problem", Outcome.of(e).json());
     }
+    return new JSONObject().put("problem", problem.json());
   }
 }

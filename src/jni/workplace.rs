@@ -175,7 +175,12 @@ impl Workplace {
         if let Some((at, storage)) = known
             && at == section
         {
-            return Repository::open(storage);
+            let is_remote = storage.is_remote();
+            let repository = Repository::open(storage);
+            // A directory may have been made anew, or mounted again: whoever comes afresh decides what is there now.
+            if repository.is_ok() || is_remote {
+                return repository;
+            }
         }
         let storage = self.reach(&section, self.cache())?;
         *lock(&opened.0) = Some((section, storage.clone()));

@@ -55,6 +55,20 @@ class HouseholdTest {
   }
 
   @Test
+  void aRepositoryThatWasMadeAnewInItsPlaceIsFound() throws Exception {
+    try (Backup backup = World.open(directory)) {
+      backup.backup(SMALL);
+      assertEquals(1, backup.list(ListOptions.all()).backups().size());
+      Path repository = directory.resolve("repository");
+      Files.move(repository, directory.resolve("aside"));
+      World.fails(BackupException.Code.NOT_FOUND, () -> backup.list(ListOptions.all()));
+      backup.init(repository.toString());
+      assertEquals(0, backup.list(ListOptions.all()).backups().size());
+      assertTrue(backup.backup(SMALL).isGood());
+    }
+  }
+
+  @Test
   void pruningGivesBackWhatTheGraceWasFor() {
     try (Backup backup = World.open(directory)) {
       BackupOptions sources = BackupOptions.all().only("sources");

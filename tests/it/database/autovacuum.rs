@@ -63,7 +63,7 @@ fn options_during_and_after(cluster: &Cluster, database: &str, more: &str) -> (S
 crate::each_version!(it_comes_to_large_tables_once_they_are_complete, |cluster| {
     let own = "own|{autovacuum_enabled=true,fillfactor=90}";
     let after = format!("large|\n{own}");
-    let (seen, left) = options_during_and_after(cluster, "vacuumed", "");
+    let (seen, left) = options_during_and_after(cluster, "autovacuum", "");
     assert_eq!(seen, format!("large|{{autovacuum_enabled=false}}\n{own}"));
     assert_eq!(left, after);
 
@@ -72,6 +72,6 @@ crate::each_version!(it_comes_to_large_tables_once_they_are_complete, |cluster| 
             $$ BEGIN RAISE EXCEPTION 'no'; END $$;
         CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
             EXECUTE FUNCTION refuse();";
-    let (seen, left) = options_during_and_after(cluster, "guarded", guarded);
+    let (seen, left) = options_during_and_after(cluster, "autovacuum and a trigger", guarded);
     assert_eq!((&seen, &left), (&after, &after));
 });

@@ -198,12 +198,19 @@ fn a_missed_run_is_caught_up_once_and_told_of() {
         told.display()
     ));
     rewind(&place.path("erp"), 4);
-    let child = runner(&place, &[]);
+    let heard = place.path("heard");
+    let said = || std::fs::read_to_string(&heard).unwrap();
+    let child = place
+        .command(&["schedule", "run"])
+        .stderr(std::fs::File::create(&heard).unwrap())
+        .spawn()
+        .unwrap();
     wait_for("the backup is taken", || !place.backups().is_empty());
     wait_for("it is told", || told.exists());
+    // Whoever stops it while the message is on its way has it break off there.
+    wait_for("it waits", || said().contains("waiting for the next run"));
     assert_eq!(place.json(&["schedule", "list", "--json"])["running"], true);
-    let said = stop(child);
-    assert!(said.contains("waiting for the next run"), "{said}");
+    stop(child);
     let backups = place.backups();
     assert_eq!(backups.len(), 1);
     assert_eq!(backups[0]["type"], "scheduled");

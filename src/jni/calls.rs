@@ -54,10 +54,10 @@ pub fn version() -> Result<String> {
 pub fn init(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Init = parse(request)?;
     let mut file = place.configuration_file()?;
-    let named = Some(&*request.repository);
+    let section = place.section(Some(&request.repository))?;
     let made = make_repository(
-        place.storage_itself(named)?,
-        &place.section(named)?.url,
+        place.reach(&section, None)?,
+        &section.url,
         request.compression,
         &Claim::New,
         Some(&place.instance()?),
@@ -442,7 +442,8 @@ pub fn repositories(place: &Workplace) -> Result<String> {
 /// Tries whether a repository can live in a place, which need not be one yet.
 pub fn test(place: &Workplace, request: &str) -> Result<String> {
     let request: requests::Test = parse(request)?;
-    let storage = place.storage_itself(request.repository.as_deref())?;
+    let section = place.section(request.repository.as_deref())?;
+    let storage = place.reach(&section, None)?;
     place
         .operation()
         .run("storage test", |_| to_json(&try_storage(&*storage)?))

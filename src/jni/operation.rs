@@ -73,7 +73,7 @@ pub struct Polled {
     warning_count: u64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whole values are put in and taken out; one that was left by a panic is whole too.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

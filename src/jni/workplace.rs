@@ -4,9 +4,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
-use super::operation::Slot;
+use super::operation::{Slot, lock};
 use super::requests::Open;
 use super::schedules::Schedules;
 use chrono_tz::Tz;
@@ -41,11 +41,6 @@ pub struct Workplace {
 /// Where the repository is that was opened last, with its connections.
 #[derive(Default)]
 struct Opened(Mutex<Option<(RepositorySection, Arc<dyn Storage>)>>);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole values are put in and taken out.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Workplace {
     /// For an instance that must be there. Its repository need not.
@@ -175,11 +170,10 @@ impl Workplace {
         if let Some((at, storage)) = known
             && at == section
         {
-            let is_remote = storage.is_remote();
-            let repository = Repository::open(storage);
-            // A directory may have been made anew, or mounted again: whoever comes afresh decides what is there now.
-            if repository.is_ok() || is_remote {
-                return repository;
+            match Repository::open(storage) {
+                // Its directory was made anew, or mounted again: whoever comes afresh decides what is there now.
+                Err(error) if error.kind() == ErrorKind::Io => {}
+                opened => return opened,
             }
         }
         let storage = self.reach(&section, self.cache())?;
@@ -187,8 +181,13 @@ impl Workplace {
         Repository::open(storage)
     }
 
-    /// The place of a repository. Nobody waits for it longer than [`Self::give_up_waiting`] lets them.
-    fn reach(&self, section: &RepositorySection, cache: Option<&Path>) -> Result<Arc<dyn Storage>> {
+    /// The place of a repository, which need not be one yet. Nobody waits for it longer than [`Self::give_up_waiting`]
+    /// lets them.
+    pub fn reach(
+        &self,
+        section: &RepositorySection,
+        cache: Option<&Path>,
+    ) -> Result<Arc<dyn Storage>> {
         let storage = Repository::storage_at(section, Some(self.instance()?.owner), cache)?;
         let mut asked = lock(&self.asked);
         asked.retain(|one| one.strong_count() > 0);
@@ -202,12 +201,7 @@ impl Workplace {
 
     /// The same, where what is there matters and no copy of it will do.
     pub fn repository_itself(&self) -> Result<Repository> {
-        Repository::open(self.storage_itself(None)?)
-    }
-
-    /// The place of the repository that is named, else that of this workplace, which need not be one.
-    pub fn storage_itself(&self, named: Option<&str>) -> Result<Arc<dyn Storage>> {
-        self.reach(&self.section(named)?, None)
+        Repository::open(self.reach(&self.section(None)?, None)?)
     }
 
     /// Another repository, opened.

@@ -305,9 +305,7 @@ impl Lock {
         let sight = Sight { at, expires_at };
         *self.sight.lock().unwrap_or_else(PoisonError::into_inner) = Some(sight);
     }
-}
 
-impl Lock {
     /// What the making of a backup's manifest said. One that was given up may still come to be there: until the lease has
     /// lapsed nobody may take away what the backup refers to.
     pub(super) fn kept_where_unsure(&self, made: Result<()>) -> Result<()> {

@@ -160,7 +160,10 @@ impl ChunkSource for Failing<'_> {
     }
 }
 
-crate::each_version!(whatever_ends_a_restore_leaves_no_database, |cluster| {
+crate::each_version!(whatever_ends_a_restore_leaves_no_database, |shared| {
+    // All databases of the server are compared, and other tests make some on the shared one.
+    let own = Cluster::start(shared.version()).unwrap();
+    let cluster = &own;
     let database = "to be lost";
     cluster.create_database(database);
     cluster.psql(

@@ -41,7 +41,7 @@ $(CACHE)/bin/cargo-deny:
 	tests/support/setup.sh
 
 unit:
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 # The independent reader's own tests; whole backups are read with it by the integration tests.
 reader:

@@ -84,16 +84,16 @@ pub struct Moment {
     pub due_at_local: String,
 }
 
-/// All of them, each with its last and its next run.
+/// `schedules`, which `configuration` holds, each with its last and its next run.
 pub fn list(
     instance: &Instance,
     configuration: &Configuration,
-    zone: Tz,
+    schedules: &[Schedule],
     now: DateTime<Utc>,
 ) -> Result<Listing> {
     let state = instance.state()?;
     let mut listed = Vec::new();
-    for schedule in nights::schedules(configuration, zone)? {
+    for schedule in schedules {
         let last = state.history(1, |report| {
             let occasion = report.occasion.as_ref();
             occasion.is_some_and(|occasion| occasion.schedule == schedule.name)
@@ -112,8 +112,8 @@ pub fn list(
             retry_minutes: schedule.retry_after.num_minutes(),
             next: coming.into_iter().next().filter(|_| schedule.is_enabled),
             last: last.into_iter().next(),
-            label: schedule.label,
-            name: schedule.name,
+            label: schedule.label.clone(),
+            name: schedule.name.clone(),
         });
     }
     let runner = nights::runner(instance)?;

@@ -111,12 +111,9 @@ fn list(place: &Workplace) -> Result<String> {
         /// Why it ended by itself.
         failure: Option<String>,
     }
-    let listing = schedules::list(
-        &place.instance()?,
-        &place.configuration()?,
-        place.zone(),
-        Utc::now(),
-    )?;
+    let configuration = place.configuration()?;
+    let known = nights::schedules(&configuration, place.zone())?;
+    let listing = schedules::list(&place.instance()?, &configuration, &known, Utc::now())?;
     let here = place.schedules();
     to_json(&Answer {
         listing,

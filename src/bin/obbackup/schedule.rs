@@ -188,11 +188,14 @@ struct ListingAhead {
 fn list(session: &Session) -> Result<Outcome> {
     let (instance, configuration) = (session.instance()?, session.configuration()?);
     let now = Utc::now();
-    let mut ahead = schedules::next(&instance, &configuration, zone(), now, None, SHOWN)?;
-    ahead.schedules.retain(|schedule| schedule.enabled);
+    let known = nights::schedules(&configuration, zone())?;
     let listing = ListingAhead {
-        listing: schedules::list(&instance, &configuration, zone(), now)?,
-        upcoming: ahead.schedules,
+        listing: schedules::list(&instance, &configuration, &known, now)?,
+        upcoming: known
+            .into_iter()
+            .filter(|schedule| schedule.is_enabled)
+            .map(|schedule| schedules::upcoming(schedule, &instance, now, SHOWN))
+            .collect(),
     };
     session
         .output

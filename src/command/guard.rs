@@ -165,8 +165,8 @@ pub fn judge(end: End, before: &Observed, after: Result<Observed>) -> Verdict {
 }
 
 /// Has the web application bear witness, where nothing else has spoken against the command: one that ran before is to
-/// run, and one that runs is to answer, be it started by the command. It gets the time that it gets after a restore. An
-/// error only where somebody asked not to wait any longer.
+/// run, and one that runs is to answer, be it started by the command. It gets the time that it gets after a restore,
+/// unless it is past that and answers with errors alone. An error only where somebody asked not to wait any longer.
 pub fn judge_web(
     before: &Web,
     application: &dyn Application,
@@ -176,14 +176,10 @@ pub fn judge_web(
     if !verdict.problems.is_empty() || matches!(before, Web::Silent(_)) {
         return Ok(());
     }
-    let answered = application.is_running().and_then(|runs| {
-        if !runs && *before == Web::Down {
-            return Ok(());
-        }
-        // A build may have wanted it stopped. Whoever guards it wants it back.
-        application.start(progress)?;
-        application.probe(progress)
-    });
+    let answered = match before {
+        Web::Down => answers_if_it_runs(application, progress),
+        _ => runs_and_answers(application, progress),
+    };
     match answered {
         Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
         Err(error) => {
@@ -193,6 +189,32 @@ pub fn judge_web(
         }
         Ok(()) => Ok(()),
     }
+}
+
+fn answers_if_it_runs(application: &dyn Application, progress: &dyn Progress) -> Result<()> {
+    if !application.is_running()? {
+        return Ok(());
+    }
+    let answered = application.probe(progress);
+    progress.check()?;
+    // One that ended while it was asked does not run, as before.
+    if answered.is_err() && !application.is_running()? {
+        return Ok(());
+    }
+    answered
+}
+
+fn runs_and_answers(application: &dyn Application, progress: &dyn Progress) -> Result<()> {
+    // A build may have wanted it stopped. Whoever guards it wants it back.
+    application.start(progress)?;
+    let answered = application.probe(progress);
+    progress.check()?;
+    // One that ended while it was asked was stopped by a command that did not wait for its end.
+    if answered.is_err() && !application.is_running()? {
+        application.start(progress)?;
+        return application.probe(progress);
+    }
+    answered
 }
 
 /// An application that did not answer before: it cannot tell whether what is live now is any good.
@@ -315,6 +337,8 @@ mod tests {
     /// Runs or not, answers or not; remembers what was asked of it.
     struct Fake {
         runs: Mutex<bool>,
+        /// Whether it ends the first time that it is asked.
+        is_ending: Mutex<bool>,
         answers: Result<()>,
         calls: Mutex<Vec<&'static str>>,
     }
@@ -348,6 +372,10 @@ mod tests {
 
         fn probe(&self, _progress: &dyn Progress) -> Result<()> {
             self.called("probe");
+            if std::mem::take(&mut *self.is_ending.lock().unwrap()) {
+                *self.runs.lock().unwrap() = false;
+                return Err(Error::new(ErrorKind::Failure, "ended"));
+            }
             self.answers.as_ref().copied().map_err(Error::duplicate)
         }
     }
@@ -355,17 +383,23 @@ mod tests {
     #[test]
     fn an_application_that_ran_has_to_run_and_to_answer() {
         let silent = || Web::Silent("404".to_owned());
-        for (before, runs, answers, calls, problems) in [
-            (Web::Answers, true, true, &["probe"][..], 0),
-            (Web::Answers, true, false, &["probe"], 1),
-            (Web::Answers, false, true, &["start", "probe"], 0),
-            (Web::Down, false, true, &[], 0),
-            (Web::Down, true, false, &["probe"], 1),
-            (silent(), true, false, &[], 0),
-            (silent(), false, false, &[], 0),
+        let (up, ending, down) = ((true, false), (true, true), (false, false));
+        for (before, now, answers, calls, problems) in [
+            (Web::Answers, up, true, &["probe"][..], 0),
+            (Web::Answers, up, false, &["probe"], 1),
+            (Web::Answers, down, true, &["start", "probe"], 0),
+            (Web::Answers, ending, true, &["probe", "start", "probe"], 0),
+            (Web::Answers, ending, false, &["probe", "start", "probe"], 1),
+            (Web::Down, down, true, &[], 0),
+            (Web::Down, up, false, &["probe"], 1),
+            (Web::Down, ending, false, &["probe"], 0),
+            (silent(), up, false, &[], 0),
+            (silent(), down, false, &[], 0),
         ] {
+            let (runs, is_ending) = now;
             let fake = Fake {
                 runs: Mutex::new(runs),
+                is_ending: Mutex::new(is_ending),
                 answers: if answers {
                     Ok(())
                 } else {
@@ -380,8 +414,8 @@ mod tests {
             );
             judge_web(&before, &fake, &mut verdict, &Silent).unwrap();
             let seen = fake.calls.into_inner().unwrap();
-            assert_eq!(seen, calls, "{before:?} {runs}");
-            assert_eq!(verdict.problems.len(), problems, "{before:?} {runs}");
+            assert_eq!(seen, calls, "{before:?} {now:?}");
+            assert_eq!(verdict.problems.len(), problems, "{before:?} {now:?}");
         }
     }
 
@@ -389,6 +423,7 @@ mod tests {
     fn what_failed_already_needs_no_second_witness_and_waiting_can_be_broken_off() {
         let fake = Fake {
             runs: Mutex::new(true),
+            is_ending: Mutex::new(false),
             answers: Err(Error::cancelled()),
             calls: Mutex::default(),
         };

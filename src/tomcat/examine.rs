@@ -97,7 +97,7 @@ impl Tomcat {
         }
         match probe.ask(PATIENCE) {
             Answer::Good(how) => Ok(how),
-            Answer::NotYet(why) => Err(Error::new(ErrorKind::Failure, why).hint(
+            Answer::Fails(why) | Answer::NotYet(why) => Err(Error::new(ErrorKind::Failure, why).hint(
                 "Where the application answers another way, set probe_url, probe_status or probe_text under \
                  [tomcat].",
             )),

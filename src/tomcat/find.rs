@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 use super::process::{Jvm, same_directory};
 use super::server_xml::{self, ServerXml};
 use super::systemd::Systemd;
-use super::{Control, Probe, Tomcat};
+use super::{Control, Probe, Tomcat, failure_timeout};
 use crate::config::{Configuration, TomcatSection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::{Environment, Instance, deployed_sources, resolve_existing};
@@ -139,6 +139,7 @@ pub fn find(
         home,
         context_path,
         probe,
+        failure_timeout: failure_timeout(section.probe_timeout()),
         probe_timeout: section.probe_timeout(),
         stop_timeout: section.stop_timeout(),
         kill: section.kill,

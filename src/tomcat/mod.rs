@@ -61,6 +61,9 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const QUESTION: Duration = Duration::from_secs(30);
 /// How long a Tomcat that was started may be without a process, before that counts as its end.
 const ABSENCE: Duration = Duration::from_secs(10);
+/// The least that an application has to answer with errors alone before it counts as broken: three times as long as
+/// Tomcat takes to notice that a build has changed it, and to load it anew.
+const LEAST_FAILURE: Duration = Duration::from_secs(30);
 /// How long the kernel may take to end a process.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,6 +95,8 @@ pub struct Tomcat {
     context_path: String,
     probe: Option<Probe>,
     probe_timeout: Duration,
+    /// How long it may answer with errors alone, once the time for its start is over.
+    failure_timeout: Duration,
     stop_timeout: Duration,
     kill: bool,
 }
@@ -158,6 +163,14 @@ impl Tomcat {
             .iter()
             .map(|connector| connector.port)
             .collect()
+    }
+
+    /// Whether it runs for longer than an application may take to answer after its start. Unknown, and so not, where its
+    /// process cannot be seen.
+    fn has_had_its_time(&self) -> bool {
+        let processes = self.processes();
+        let is_old = |jvm: &Jvm| jvm.age().is_some_and(|age| age > self.probe_timeout);
+        !processes.is_empty() && processes.iter().all(is_old)
     }
 
     fn taken_port(&self) -> Result<Option<u16>> {
@@ -379,20 +392,35 @@ impl Application for Tomcat {
         progress.stage(PROBING, None);
         let begun = Instant::now();
         let mut last_seen = Instant::now();
+        let mut failing_since: Option<Instant> = None;
         loop {
             progress.check()?;
             let left = self.probe_timeout.saturating_sub(begun.elapsed());
             let why = match probe.ask(QUESTION.min(left.max(INTERVAL))) {
                 Answer::Good(_) => return Ok(()),
-                Answer::NotYet(why) => why,
+                Answer::Fails(why) => {
+                    failing_since.get_or_insert_with(Instant::now);
+                    why
+                }
+                Answer::NotYet(why) => {
+                    failing_since = None;
+                    why
+                }
             };
             if self.is_running()? {
                 last_seen = Instant::now();
             }
             let ended = last_seen.elapsed() > ABSENCE;
-            if ended || begun.elapsed() >= self.probe_timeout {
+            let failing = failing_since.map_or(Duration::ZERO, |since| since.elapsed());
+            let failed = failing >= self.failure_timeout && self.has_had_its_time();
+            if ended || failed || begun.elapsed() >= self.probe_timeout {
                 let what = if ended {
                     "Tomcat ended by itself".to_owned()
+                } else if failed {
+                    let seconds = failing.as_secs();
+                    format!(
+                        "the application answered with nothing but errors for {seconds} seconds"
+                    )
                 } else {
                     let seconds = self.probe_timeout.as_secs();
                     format!("the application did not answer within {seconds} seconds")
@@ -409,6 +437,11 @@ impl Application for Tomcat {
     }
 }
 
+/// A fifth of the time that it has for its start.
+fn failure_timeout(probe_timeout: Duration) -> Duration {
+    (probe_timeout / 5).max(LEAST_FAILURE)
+}
+
 /// A command that is written word by word.
 fn words(words: &[String]) -> Command {
     let mut all = words.iter();
@@ -423,4 +456,96 @@ fn hinted(error: Error, hint: &str) -> Error {
         return error;
     }
     error.hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::process::{Child, Stdio};
+
+    /// A process that looks as Tomcat's does, and ends when this is dropped.
+    fn process(base: &Path) -> Child {
+        Command::new("sh")
+            .args(["-c", "read line", "java"])
+            .arg(format!("-Dcatalina.base={}", base.display()))
+            .args(["org.apache.catalina.startup.Bootstrap", "start"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Gives the first answer for so long, and then the second one.
+    fn serve(first: &'static str, lasts: Duration, second: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let begun = Instant::now();
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 2000]);
+                let status = if begun.elapsed() < lasts {
+                    first
+                } else {
+                    second
+                };
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        port
+    }
+
+    fn tomcat(base: &Path, port: u16, seconds: u64) -> Tomcat {
+        Tomcat {
+            control: Control::Script,
+            base: Some(base.to_owned()),
+            home: None,
+            uid: 0,
+            environment: None,
+            connectors: Vec::new(),
+            context_path: String::new(),
+            probe: Some(Probe::new(&format!("http://127.0.0.1:{port}/"), None, None).unwrap()),
+            probe_timeout: Duration::from_secs(seconds),
+            failure_timeout: Duration::from_millis(200),
+            stop_timeout: Duration::from_secs(1),
+            kill: false,
+        }
+    }
+
+    #[test]
+    fn errors_alone_are_waited_for_only_while_it_may_be_starting() {
+        const FOREVER: Duration = Duration::from_hours(1);
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path();
+        let mut child = process(base);
+        // One that may still be starting gets its time, whatever it answers.
+        let port = serve("500 Oops", Duration::from_secs(1), "200 OK");
+        tomcat(base, port, 3600).probe(&Silent).unwrap();
+        // One that is past that does not. What Tomcat answers for an application that is not there is no such error.
+        for (status, words) in [
+            ("500 Oops", "nothing but errors"),
+            ("404 Not Found", "did not answer within 1 seconds"),
+        ] {
+            let old = tomcat(base, serve(status, FOREVER, status), 1);
+            while !old.has_had_its_time() {
+                thread::sleep(INTERVAL);
+            }
+            let error = old.probe(&Silent).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        // Nor is one condemned whose process nobody can see.
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!tomcat(base, port, 1).has_had_its_time());
+    }
+
+    #[test]
+    fn errors_are_borne_for_a_fifth_of_the_time_to_start() {
+        for (probe_timeout, expected) in [(600, 120), (60, 30), (20, 30)] {
+            let failure_timeout = failure_timeout(Duration::from_secs(probe_timeout));
+            assert_eq!(failure_timeout, Duration::from_secs(expected));
+        }
+    }
 }

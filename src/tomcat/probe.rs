@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::Uri;
 use http::header::LOCATION;
+use http::{StatusCode, Uri};
 use ureq::Agent;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +26,9 @@ pub struct Probe {
 pub enum Answer {
     /// The application answers; how, for people.
     Good(String),
+    /// It runs and fails; why. A page of it was asked for and ended in an error, which Tomcat lets happen only once an
+    /// application has started: before it lets requests wait, finds nothing (404) or is unavailable (503).
+    Fails(String),
     /// It does not, or not as it should; why.
     NotYet(String),
 }
@@ -104,7 +107,11 @@ impl Probe {
                 None => status.is_success() || matches!(status.as_u16(), 401 | 403),
             };
             if !good {
-                return Answer::NotYet(format!("{url} answers {status}"));
+                let why = format!("{url} answers {status}");
+                return match status {
+                    StatusCode::INTERNAL_SERVER_ERROR => Answer::Fails(why),
+                    _ => Answer::NotYet(why),
+                };
             }
             if let Some(text) = &self.text {
                 let body = response.body_mut().with_config().limit(BODY_BYTES);
@@ -219,12 +226,19 @@ mod tests {
 
     #[test]
     fn an_application_that_failed_to_start_does_not_answer() {
-        for status in ["404 Not Found", "500 Oops", "503 Not yet"] {
+        for (status, fails) in [
+            ("404 Not Found", false),
+            ("500 Oops", true),
+            ("503 Not yet", false),
+        ] {
             let port = serve(vec![("/ob/", page(status, ""))]);
-            let Answer::NotYet(why) = ask(port, None, None) else {
-                panic!("{status} is no good answer");
+            let (why, failed) = match ask(port, None, None) {
+                Answer::Fails(why) => (why, true),
+                Answer::NotYet(why) => (why, false),
+                Answer::Good(how) => panic!("{status} is no good answer: {how}"),
             };
             assert!(why.contains(&status[..3]), "{why}");
+            assert_eq!(failed, fails, "{status}");
         }
         let port = serve(vec![("/ob/", page("200 OK", "something else"))]);
         assert!(matches!(

@@ -6,8 +6,11 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::{Error, IoContext, Result};
 
@@ -80,6 +83,13 @@ impl Jvm {
     /// Whether it still runs; one that ended and that nobody has waited for counts as ended.
     pub fn is_running(&self) -> bool {
         started_ticks(self.pid) == Some(self.started_ticks)
+    }
+
+    /// How long ago it started, to the second.
+    pub fn age(&self) -> Option<Duration> {
+        let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+        let seconds = self.started_ticks.checked_div(clock_ticks_per_second())?;
+        now.checked_sub(Duration::from_secs(seconds))
     }
 
     /// Sends a signal; an error of kind `Denied` where this user may not.
@@ -291,6 +301,7 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_number_and_start() {
+        let begun = std::time::Instant::now();
         let mut child = std::process::Command::new("sleep")
             .arg("60")
             .spawn()
@@ -305,6 +316,8 @@ mod tests {
             properties: BTreeMap::new(),
         };
         assert!(jvm.is_running() && jvm.may_signal());
+        let age = jvm.age().unwrap();
+        assert!(age <= begun.elapsed() + Duration::from_secs(2), "{age:?}");
         let earlier = Jvm {
             started_ticks: started - 1,
             ..jvm.clone()

@@ -86,7 +86,7 @@ fn text(output: &Output, checks: &[Check]) -> String {
     let count = |health| checks.iter().filter(|check| check.result == health).count();
     let verdict = match (count(Health::Failure), count(Health::Warning)) {
         (0, 0) => "All is well.".to_owned(),
-        (0, warnings) => format!("Backups work; warnings: {warnings}."),
+        (0, warnings) => format!("Nothing would fail; warnings: {warnings}."),
         (failures, _) => format!("Backups or restores would fail; failures: {failures}."),
     };
     format!(

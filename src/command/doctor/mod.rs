@@ -82,7 +82,7 @@ pub struct Check {
 /// The checks, and what they come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// Whether backups and restores would work.
+    /// Whether what is configured would work.
     pub healthy: bool,
     /// Everything that was looked at.
     pub checks: Vec<Check>,
@@ -104,7 +104,7 @@ impl Diagnosis {
 pub enum Health {
     /// As it should be.
     Ok,
-    /// A backup works, but somebody should look.
+    /// What is configured works, but somebody should look.
     Warning,
     /// A backup or a restore would fail.
     Failure,

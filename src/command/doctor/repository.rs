@@ -6,8 +6,10 @@ use rustix::fs::Access;
 
 use super::{Check, Examined, Health};
 use crate::command::{storage, tenant};
-use crate::error::{IoContext, Result};
-use crate::instance::{Instance, check_nesting};
+use crate::config::RepositorySection;
+use crate::config::schedule::ScheduleSection;
+use crate::error::{ErrorKind, IoContext, Result};
+use crate::instance::check_nesting;
 use crate::repository::Repository;
 
 /// The repository itself, then what concerns it as a whole.
@@ -23,42 +25,79 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
     }
     vec![
         Check::ok(NAME, format!("{location} (id {})", repository.header().id)),
-        permissions(repository, examined.instance),
+        permissions(examined, repository),
         lock(repository),
     ]
 }
 
-/// Whether this instance may write here, and whether this user can.
-fn permissions(repository: &Repository, instance: &Instance) -> Check {
-    const NAME: &str = "permissions";
+const PERMISSIONS: &str = "permissions";
+
+/// Whether this instance may write here, and whether this user can. That matters less where nothing that is configured
+/// writes.
+fn permissions(examined: &Examined<'_>, repository: &Repository) -> Check {
+    let location = repository.storage().location();
+    // One that is only read is not written to for a trial either.
+    if let Err(error) = repository.check_tenure(tenant(examined.instance)) {
+        let check = Check::failed(PERMISSIONS, &error);
+        let is_read = error.kind() == ErrorKind::Denied && !is_written(examined, &location);
+        return if is_read { check.tolerated() } else { check };
+    }
+    let usual = examined.configuration.repository(None);
+    let is_usual = usual.is_ok_and(|usual| is_at(&usual.section, &location));
+    let is_read = !is_usual && !is_written(examined, &location);
     let storage = repository.storage();
-    let allowed = repository
-        .check_tenure(tenant(instance))
-        .and_then(|()| check_writable(Path::new(&storage.location())));
-    if let Err(error) = allowed {
-        return Check::failed(NAME, &error);
+    if let Err(error) = check_writable(Path::new(&location)) {
+        let check = Check::failed(PERMISSIONS, &error);
+        return if is_read { check.tolerated() } else { check };
     }
     if !storage.is_remote() {
-        return Check::ok(NAME, "this user can write there");
+        return Check::ok(PERMISSIONS, "this user can write there");
     }
     // Whether a bucket can be written to shows only when something is.
     let tried = match storage::test(&**storage) {
         Ok(tried) => tried,
-        Err(error) => return Check::failed(NAME, &error),
+        Err(error) => return Check::failed(PERMISSIONS, &error),
     };
+    let cannot_read = tried.steps.iter().any(|step| {
+        step.result == Health::Failure && matches!(step.name, "read" | "read a range" | "list")
+    });
     let worst = tried.steps.into_iter().max_by_key(|step| step.result);
     match worst.filter(|step| step.result != Health::Ok) {
         None => Check::ok(
-            NAME,
+            PERMISSIONS,
             "an object was written, read, listed, replaced and deleted",
         ),
         Some(step) => Check {
-            name: NAME.to_owned(),
-            result: step.result,
+            name: PERMISSIONS.to_owned(),
+            result: match step.result {
+                Health::Failure if is_read && !cannot_read => Health::Warning,
+                result => result,
+            },
             found: format!("{}: {}", step.name, step.found),
             remedy: step.remedy,
         },
     }
+}
+
+/// Whether the configuration has backups written here by themselves: by a schedule, or as copies.
+fn is_written(examined: &Examined<'_>, location: &str) -> bool {
+    let configuration = examined.configuration;
+    let enabled = |section: &&ScheduleSection| section.enabled.unwrap_or(true);
+    let schedules = configuration.schedule.values().filter(enabled);
+    let scheduled = schedules
+        .filter_map(|section| configuration.repository(section.repository.as_deref()).ok())
+        .map(|choice| choice.section);
+    let copied = configuration.repository.values();
+    let copied = copied
+        .flat_map(|section| &section.copy_to)
+        .filter_map(|name| configuration.repository.get(name).cloned());
+    scheduled
+        .chain(copied)
+        .any(|section| is_at(&section, location))
+}
+
+fn is_at(section: &RepositorySection, location: &str) -> bool {
+    section.url.trim_end_matches('/') == location.trim_end_matches('/')
 }
 
 fn lock(repository: &Repository) -> Check {

@@ -77,7 +77,7 @@ fn doctor_names_the_permission_that_is_missing() {
     let made = world.output(&["init", "--repository", "cloud"]);
     assert!(made.status.success(), "{}", errors(&made));
     let permissions = || {
-        let output = world.output(&["--json", "doctor"]);
+        let output = world.output(&["--json", "doctor", "--repository", "cloud"]);
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         let mut checks = found["checks"].as_array().unwrap().clone();
         checks.retain(|check| check["name"] == "permissions");
@@ -91,6 +91,23 @@ fn doctor_names_the_permission_that_is_missing() {
         assert_eq!(check["result"], "failure", "{check}");
         let remedy = check["remedy"].as_str().unwrap();
         assert!(remedy.contains(permission), "{check}");
+    }
+    // Where nothing that is configured writes, reading is enough.
+    let path = world.instance.sources.join("config/obbackup.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("default_"));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let elsewhere =
+        "default_repository = \"elsewhere\"\n[repository.elsewhere]\nurl = \"/elsewhere\"\n";
+    fs::write(&path, format!("{elsewhere}{text}")).unwrap();
+    for (operation, result) in [
+        ("PUT", "warning"),
+        ("DELETE", "warning"),
+        ("LIST", "failure"),
+    ] {
+        proxy.deny(Some((operation, "trials")));
+        let check = permissions();
+        assert_eq!(check["result"], result, "{operation}: {check}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Schedules in the real world: the verbs, the runner as a process, several nodes, the history and the service.
 
+use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::place::{PARTS, Place, command_in};
+use crate::place::{PARTS, Place, command_in, far_from_now};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -23,10 +24,10 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 /// A schedule each night, seen to up to `days` ago.
 pub fn rewind(instance: &Path, days: i64) {
     let state = instance.join(".obbackup/state/schedule.json");
-    let mut ledger: Value = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+    let mut ledger: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
     let handled = chrono::Utc::now() - chrono::TimeDelta::days(days);
     ledger["schedules"]["nightly"]["handled"] = json!(handled);
-    std::fs::write(&state, ledger.to_string()).unwrap();
+    fs::write(&state, ledger.to_string()).unwrap();
 }
 
 /// A place whose schedule begins now.
@@ -38,17 +39,27 @@ fn scheduled() -> Place {
     place
 }
 
-fn runner(place: &Place, words: &[&str]) -> Child {
-    let mut command = place.command(&[&["schedule", "run"], words].concat());
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+/// Begins to run the schedules, and writes what it says to `heard`.
+fn runner(place: &Place, heard: &Path) -> Child {
+    place
+        .command(&["schedule", "run"])
+        .stdout(Stdio::null())
+        .stderr(File::create(heard).unwrap())
         .spawn()
         .unwrap()
 }
 
-/// Asks it to stop, and returns what it said; it has to end well and soon.
-fn stop(child: Child) -> String {
+/// Waits until a runner has done what was due and read what there was to read.
+fn wait_for_its_rest(heard: &Path) {
+    wait_for("it waits for the next run", || {
+        fs::read_to_string(heard)
+            .unwrap()
+            .contains("waiting for the next run")
+    });
+}
+
+/// Asks it to stop; it has to end well and soon.
+fn stop(child: Child) {
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let begun = Instant::now();
@@ -61,7 +72,6 @@ fn stop(child: Child) -> String {
         output.status.signal()
     );
     assert!(took < Duration::from_secs(5), "it took {took:?} to stop");
-    String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]
@@ -199,16 +209,11 @@ fn a_missed_run_is_caught_up_once_and_told_of() {
     ));
     rewind(&place.path("erp"), 4);
     let heard = place.path("heard");
-    let said = || std::fs::read_to_string(&heard).unwrap();
-    let child = place
-        .command(&["schedule", "run"])
-        .stderr(std::fs::File::create(&heard).unwrap())
-        .spawn()
-        .unwrap();
+    let child = runner(&place, &heard);
     wait_for("the backup is taken", || !place.backups().is_empty());
     wait_for("it is told", || told.exists());
     // Whoever stops it while the message is on its way has it break off there.
-    wait_for("it waits", || said().contains("waiting for the next run"));
+    wait_for_its_rest(&heard);
     assert_eq!(place.json(&["schedule", "list", "--json"])["running"], true);
     stop(child);
     let backups = place.backups();
@@ -216,7 +221,7 @@ fn a_missed_run_is_caught_up_once_and_told_of() {
     assert_eq!(backups[0]["type"], "scheduled");
     assert_eq!(backups[0]["label"], "nightly");
 
-    let document = std::fs::read_to_string(&told).unwrap();
+    let document = fs::read_to_string(&told).unwrap();
     let document: Value = serde_json::from_str(document.trim()).unwrap();
     assert_eq!(document["events"], json!(["missed", "succeeded"]));
     let text = document["text"].as_str().unwrap();
@@ -258,14 +263,16 @@ fn a_missed_run_is_caught_up_once_and_told_of() {
 #[test]
 fn one_process_runs_the_schedules_and_another_takes_over() {
     let place = scheduled();
-    let first = runner(&place, &[]);
-    let running = || place.json(&["schedule", "list", "--json"])["running"] == true;
-    wait_for("the first one runs them", running);
+    let heard = place.path("heard");
+    let first = runner(&place, &heard);
+    // From now on it goes by what it has read.
+    wait_for_its_rest(&heard);
+    assert_eq!(place.json(&["schedule", "list", "--json"])["running"], true);
     rewind(&place.path("erp"), 4);
     // It does nothing, although something seems to be due: the other one is the runner.
     place.good(&["schedule", "run", "--once"]);
     assert!(place.backups().is_empty());
-    let second = runner(&place, &[]);
+    let second = runner(&place, &place.path("heard of the second"));
     stop(first);
     wait_for("the second one takes the backup", || {
         place.backups().len() == 1
@@ -285,13 +292,12 @@ fn of_two_nodes_that_come_at_once_one_takes_the_backup() {
         .arg(&other)
         .status();
     assert!(copied.unwrap().success());
-    for days in [4, 3] {
+    for (days, minutes) in [(4, 10), (3, 20)] {
         let due = place.backups().len();
-        // Another moment each time, so that each is one that nobody has run.
-        let hour = format!("{} 1 * * *", days * 10);
+        let cron = far_from_now(minutes);
         for directory in [&place.path("erp"), &other] {
             let set =
-                command_in(directory, &["schedule", "set", "nightly", "--cron", &hour]).output();
+                command_in(directory, &["schedule", "set", "nightly", "--cron", &cron]).output();
             assert!(set.unwrap().status.success());
             let once = command_in(directory, &["schedule", "run", "--once"]).output();
             assert!(once.unwrap().status.success());
@@ -309,7 +315,7 @@ fn of_two_nodes_that_come_at_once_one_takes_the_backup() {
             })
             .collect();
         let seen_to = |directory: &Path| {
-            let ledger = std::fs::read(directory.join(".obbackup/state/schedule.json")).unwrap();
+            let ledger = fs::read(directory.join(".obbackup/state/schedule.json")).unwrap();
             let ledger: Value = serde_json::from_slice(&ledger).unwrap();
             let handled = ledger["schedules"]["nightly"]["handled"].as_str().unwrap();
             let handled = chrono::DateTime::parse_from_rfc3339(handled).unwrap();
@@ -333,9 +339,8 @@ fn of_two_nodes_that_come_at_once_one_takes_the_backup() {
 fn after_a_good_backup_what_no_rule_keeps_is_forgotten() {
     let place = scheduled();
     place.configure("[retention.scheduled]\nkeep_last = 1\n");
-    for minute in ["10", "20"] {
-        // Another moment each time, so that each is one that nobody has run.
-        let cron = format!("{minute} 1 * * *");
+    for minutes in [10, 20] {
+        let cron = far_from_now(minutes);
         place.good(&["schedule", "set", "nightly", "--cron", &cron]);
         place.good(&["schedule", "run", "--once"]);
         rewind(&place.path("erp"), 2);
@@ -348,7 +353,7 @@ fn after_a_good_backup_what_no_rule_keeps_is_forgotten() {
 fn a_run_whose_repository_is_gone_stands_in_the_history() {
     let place = scheduled();
     rewind(&place.path("erp"), 1);
-    std::fs::rename(place.path("repository"), place.path("away")).unwrap();
+    fs::rename(place.path("repository"), place.path("away")).unwrap();
     let output = place.run(&["schedule", "run", "--once"]);
     assert!(output.status.success());
     assert!(
@@ -367,7 +372,7 @@ fn a_run_whose_repository_is_gone_stands_in_the_history() {
     let list = place.json(&["schedule", "list", "--json"]);
     assert_eq!(list["schedules"][0]["last"]["outcome"], "not_found");
     // It is tried again some minutes later, and not at once.
-    std::fs::rename(place.path("away"), place.path("repository")).unwrap();
+    fs::rename(place.path("away"), place.path("repository")).unwrap();
     place.good(&["schedule", "run", "--once"]);
     assert!(place.backups().is_empty());
 }
@@ -418,7 +423,7 @@ fn the_service_is_one_that_systemd_takes() {
         assert!(noted.contains("there is no schedule yet"), "{noted}");
     }
     let unit = place.path("obbackup-openbravo.service");
-    std::fs::write(&unit, text).unwrap();
+    fs::write(&unit, text).unwrap();
     let analyze = |words: &[&str]| {
         Command::new("systemd-analyze")
             .args(words)

@@ -16,12 +16,12 @@ use obbackup::tomcat::systemd::Systemd;
 use serde_json::{Value, json};
 
 use crate::nights::{rewind, wait_for};
-use crate::place::{PARTS, Place, command_in};
+use crate::place::{PARTS, Place, command_in, far_from_now};
 
 /// A place with a schedule, and a notifier that is told everything.
 struct Nights {
     place: Place,
-    nights: u32,
+    nights: i64,
 }
 
 impl Nights {
@@ -45,8 +45,7 @@ impl Nights {
     /// Lets a night pass; what was told of it.
     fn night(&mut self) -> Vec<Value> {
         self.nights += 1;
-        // Another moment each time, so that each is one that nobody has run.
-        let cron = format!("{} 1 * * *", self.nights);
+        let cron = far_from_now(self.nights);
         self.place
             .good(&["schedule", "set", "nightly", "--cron", &cron]);
         self.place.good(&["schedule", "run", "--once"]);
@@ -292,8 +291,6 @@ fn room_that_comes_to_its_end_is_told_once_at_each_mark() {
             "[space]\nwarning_percent = {warning}\ncritical_percent = {critical}\n\
              warning_backups = 0\ncritical_backups = 0\n"
         );
-        let schedule = format!("cron = \"{} 1 * * *\"", nights.nights);
-        let text = text.replace("cron = \"0 3 * * *\"", &schedule);
         fs::write(&path, format!("{text}\n{marks}")).unwrap();
         let mut told = nights.night();
         told.retain(|document| document["event"] != "missed");
@@ -330,11 +327,52 @@ fn room_that_comes_to_its_end_is_told_once_at_each_mark() {
 fn check(place: &Place, path: &str) -> Value {
     let mut command = place.command(&["doctor", "--json"]);
     command.env("PATH", path);
-    let output = command.output().unwrap();
+    checked(&mut command, "schedule")
+}
+
+fn checked(doctor: &mut Command, name: &str) -> Value {
+    let output = doctor.output().unwrap();
     let diagnosis: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = diagnosis["checks"].as_array().unwrap();
-    let check = checks.iter().find(|check| check["name"] == "schedule");
+    let check = checks.iter().find(|check| check["name"] == name);
     check.unwrap_or_else(|| panic!("{diagnosis}")).clone()
+}
+
+#[test]
+fn doctor_takes_no_offence_at_a_repository_that_is_only_read() {
+    let (of, place) = (Place::new(), Place::new());
+    of.good(&["backup", "--only", PARTS]);
+    let repository = of.path("repository");
+    let permissions = || {
+        let words = ["doctor", "--json", "--repository"];
+        let mut command = place.command(&words);
+        checked(command.arg(&repository), "permissions")
+    };
+    let read = permissions();
+    assert_eq!(read["result"], "warning", "{read}");
+    assert!(
+        read["found"].as_str().unwrap().contains("it is only read"),
+        "{read}"
+    );
+    assert!(
+        read["remedy"].as_str().unwrap().contains("--take-over"),
+        "{read}"
+    );
+    // Where something is to write there, that will fail.
+    place.configure(&format!(
+        "[repository.theirs]\nurl = \"{}/\"\n",
+        repository.display()
+    ));
+    assert_eq!(permissions()["result"], "warning");
+    place.set_nightly(&["--to", "theirs"]);
+    assert_eq!(permissions()["result"], "failure");
+    place.good(&["schedule", "set", "nightly", "--disable"]);
+    assert_eq!(permissions()["result"], "warning");
+    let path = place.path("erp/config/obbackup.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let copied = "[repository.main]\ncopy_to = [\"theirs\"]";
+    fs::write(&path, text.replacen("[repository.main]", copied, 1)).unwrap();
+    assert_eq!(permissions()["result"], "failure");
 }
 
 fn script(path: &Path, text: &str) {
@@ -392,18 +430,27 @@ fn doctor_says_whether_anything_runs_the_schedules() {
     let path = format!("{}:{usual}", bin.display());
     assert_eq!(check(&place, &path)["result"], "failure", "a comment");
     script(&bin.join("crontab"), &format!("cat <<'END'\n{line}\nEND"));
+    // What reads crontabs is known by its name alone.
+    std::os::unix::fs::symlink("/bin/sleep", bin.join("cron")).unwrap();
+    let mut cron = Command::new(bin.join("cron")).arg("600").spawn().unwrap();
     let found = check(&place, &path);
+    assert_eq!(found["result"], "ok", "{found}");
     assert!(
         found["found"].as_str().unwrap().contains("the crontab of"),
         "{found}"
     );
-    assert_ne!(found["result"], "failure", "{found}");
 
     // Nothing has run it for days, though the line is there.
     place.good(&["schedule", "run", "--once"]);
     rewind(&place.path("erp"), 3);
     let late = check(&place, &path);
-    assert_ne!(late["result"], "ok", "{late}");
+    assert_eq!(late["result"], "failure", "{late}");
+    assert!(
+        late["found"].as_str().unwrap().contains("and did not"),
+        "{late}"
+    );
+    cron.kill().unwrap();
+    cron.wait().unwrap();
 }
 
 fn opened(place: &Place) -> (Configuration, Instance) {

@@ -3,10 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use chrono::{TimeDelta, Utc};
 use serde_json::Value;
 
 /// Backups of these parts need no database.
 pub const PARTS: &str = "sources,configuration";
+
+/// Each day half a day from now, and `minutes` more: whenever a test runs, that moment neither was just now nor comes
+/// meanwhile. With other minutes it is another moment, which nobody has run.
+pub fn far_from_now(minutes: i64) -> String {
+    let moment = Utc::now() + TimeDelta::hours(12) + TimeDelta::minutes(minutes);
+    moment.format("%-M %-H * * *").to_string()
+}
 
 /// A directory with `erp/` and `repository/`.
 pub struct Place {
@@ -43,9 +51,10 @@ impl Place {
         std::fs::write(&path, format!("{text}\n{more}")).unwrap();
     }
 
-    /// Sets a schedule that is due at three in the night.
+    /// Sets a schedule that is due once a day.
     pub fn set_nightly(&self, more: &[&str]) {
-        let set = ["schedule", "set", "nightly", "--cron", "0 3 * * *"];
+        let cron = far_from_now(0);
+        let set = ["schedule", "set", "nightly", "--cron", &cron];
         self.good(&[&set[..], more].concat());
     }
 

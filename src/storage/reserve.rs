@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use crate::error::ErrorKind;
+
 /// Below the repository's root; the dot keeps it out of every list.
 const DIRECTORY: &str = ".reserve";
 /// Empty files beside the one that holds the room: on some file systems the number of files is what runs out.
@@ -14,6 +16,8 @@ const FILES: usize = 16;
 const LEAST_BYTES: u64 = 64 << 10;
 /// And no more than this: the index of a terabyte fits in.
 const MOST_BYTES: u64 = 32 << 20;
+/// Where there is no room for that, less; but below this it is of no use: a lease, a mark and a small index.
+const USEFUL_BYTES: u64 = 16 << 10;
 
 /// How much is kept on a device of this size.
 pub fn reserve_bytes(total_bytes: u64) -> u64 {
@@ -24,12 +28,18 @@ fn room(root: &Path) -> PathBuf {
     root.join(DIRECTORY).join("room")
 }
 
-/// Whether the reserve is there.
-pub(super) fn is_held(root: &Path, bytes: u64) -> bool {
-    fs::metadata(room(root)).is_ok_and(|file| file.len() >= bytes)
+fn empty_file(root: &Path, number: usize) -> PathBuf {
+    root.join(DIRECTORY).join(format!("file-{number}"))
 }
 
-/// Takes the reserve. What was made so far goes away where there is not enough room.
+/// Whether all of the reserve is there.
+pub(super) fn is_held(root: &Path, bytes: u64) -> bool {
+    fs::metadata(room(root)).is_ok_and(|file| file.len() >= bytes)
+        && empty_file(root, FILES - 1).exists()
+}
+
+/// Takes the reserve, or as much of it as there is room for: whoever forgets on a full device frees little, and is to leave
+/// something for whoever prunes. What was made so far goes away where that is next to nothing.
 pub(super) fn hold(
     root: &Path,
     bytes: u64,
@@ -52,13 +62,32 @@ fn take(
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => give_away(&File::open(&directory)?, &directory)?,
     }
-    for number in 0..FILES {
-        let path = directory.join(format!("file-{number}"));
-        give_away(&File::create(&path)?, &path)?;
-    }
     let path = room(root);
-    let mut file = File::create(&path)?;
-    give_away(&file, &path)?;
+    let mut bytes = bytes;
+    loop {
+        let file = File::create(&path)?;
+        give_away(&file, &path)?;
+        match fill(file, bytes) {
+            Err(error) if is_full(&error) && bytes / 2 >= USEFUL_BYTES => bytes /= 2,
+            Err(error) => return Err(error),
+            Ok(()) => break,
+        }
+    }
+    for number in 0..FILES {
+        let path = empty_file(root, number);
+        match File::create(&path) {
+            Err(error) if is_full(&error) => break,
+            made => give_away(&made?, &path)?,
+        }
+    }
+    Ok(())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    ErrorKind::of_io(error) == ErrorKind::NoSpace
+}
+
+fn fill(mut file: File, bytes: u64) -> io::Result<()> {
     // Where blocks cannot be reserved they are written, with what does not compress.
     if fallocate(&file, FallocateFlags::empty(), 0, bytes).is_err() {
         let mut block = vec![0; 64 << 10];

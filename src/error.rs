@@ -206,6 +206,15 @@ impl Error {
         self
     }
 
+    /// What is not there was named by somebody, and is no repository and no backup.
+    #[must_use]
+    pub fn misnamed(self) -> Self {
+        match self.0.kind {
+            ErrorKind::NotFound => self.with_kind(ErrorKind::Usage),
+            _ => self,
+        }
+    }
+
     /// Puts what was being done before the message: `context: message`.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {

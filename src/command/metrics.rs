@@ -255,7 +255,12 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
         .prefix(".obbackup-")
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(directory)
-        .io_context(failed)?;
+        .io_context(failed)
+        .map_err(|error| {
+            error
+                .misnamed()
+                .hint("Name a file in a directory that is there, and that this user may write to.")
+        })?;
     temporary.write_all(text.as_bytes()).io_context(failed)?;
     temporary
         .persist(path)

@@ -20,7 +20,6 @@ pub fn run(section: &CommandSection, message: &Message, timeout: Duration) -> Re
         return Err(Error::new(ErrorKind::Usage, "its command is empty")
             .hint("Name a program: command = [\"/usr/local/bin/tell\"]."));
     };
-    let failed = || format!("cannot run `{program}`");
     let document = message.json()?;
     // What it prints is its own: standard output belongs to results, and is no terminal of this program.
     let mut child = Command::new(program)
@@ -30,7 +29,12 @@ pub fn run(section: &CommandSection, message: &Message, timeout: Duration) -> Re
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
-        .io_context(failed)?;
+        .io_context(|| format!("cannot run `{program}`"))
+        .map_err(|error| {
+            error
+                .misnamed()
+                .hint("Correct its command: the path of a program that this user may run.")
+        })?;
     let input = child.stdin.take();
     // From a thread, which ends with the pipe: a program that does not read must not keep this one from
     // seeing that time is up. One that does not want to know all of it may close its input.

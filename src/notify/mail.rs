@@ -19,6 +19,8 @@ use crate::error::{Error, ErrorKind, IoContext as _, Result};
 pub fn send(section: &MailSection, message: &Message, timeout: Duration) -> Result<()> {
     let mut builder = lettre::Message::builder()
         .from(mailbox(&section.from)?)
+        // One without counts as suspect.
+        .message_id(None)
         .subject(&message.subject);
     if section.to.is_empty() {
         return Err(Error::new(ErrorKind::Usage, "it has no recipient")

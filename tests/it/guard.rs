@@ -132,6 +132,12 @@ fn whatever_a_build_does_the_instance_ends_as_it_should() {
         );
     }
 
+    // One that is not there at all.
+    let words = ["guard", "--", "/nonexistent"];
+    guarded
+        .world
+        .refused(&words, 2, &["cannot run `/nonexistent`", "hint:"]);
+
     // One that fails, one that kills itself.
     for (end, words) in [("exit 7", "exit code 7"), ("kill -9 $$", "signal 9")] {
         guarded.reset();

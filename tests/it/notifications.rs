@@ -4,8 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::place::{PARTS, Place};
-use crate::support::receiver::{Certificate, HttpServer, MailServer, Security, closed, silent};
+use crate::nights::rewind;
+use crate::place::{PARTS, Place, far_from_now};
+use crate::support::receiver::{
+    CLOSED, Certificate, HttpServer, Mail, MailServer, Security, silent,
+};
 
 fn mail(name: &str, port: u16, more: &str) -> String {
     format!(
@@ -57,12 +60,78 @@ fn e_mail_arrives_plain_and_encrypted() {
         for line in [
             "Subject: [obbackup] openbravo on ",
             "Content-Type: text/plain",
+            "Message-ID: <",
             "Somebody tried whether this message arrives. It did.",
         ] {
             assert!(mail.text.contains(line), "{}", mail.text);
         }
         assert!(!mail.text.contains("hush"), "{}", mail.text);
     }
+}
+
+/// The text of an e-mail, as its reader sees it.
+fn read(mail: &Mail) -> String {
+    let (head, body) = mail.text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("quoted-printable"), "{head}");
+    let body = body.replace("=\r\n", "").replace("=20", " ");
+    let body = body.replace("=3D", "=").replace("\r\n", "\n");
+    let head = head.replace("\r\n ", " ");
+    let subject = head.lines().find(|line| line.starts_with("Subject: "));
+    format!("{}\n{body}", subject.unwrap())
+}
+
+#[test]
+fn what_happened_in_a_night_stands_in_its_e_mail() {
+    let place = Place::new();
+    let server = MailServer::start(Security::Plain, None, None);
+    let more = "security = \"plain\"\nevents = [\"failed\", \"recovered\"]";
+    place.configure(&mail("admins", server.port, more));
+    // Everything needs a server, and there is none.
+    place.set_nightly(&["--retries", "0", "--label", "nightly"]);
+    let night = || {
+        place.good(&["schedule", "run", "--once"]);
+        rewind(&place.path("erp"), 1);
+        place.good(&["schedule", "run", "--once"]);
+        read(&server.next())
+    };
+    let expect = |text: &str, lines: &[&str]| {
+        for line in lines {
+            assert!(text.contains(line), "no {line:?} in {text}");
+        }
+        assert!(!text.contains("hush"), "{text}");
+    };
+    let failed = night();
+    expect(
+        &failed,
+        &[
+            ": scheduled backup failed\n",
+            "did not begin at its time",
+            "\nWhat happened  cannot connect to database `openbravo`",
+            "\nWhat to do     Start PostgreSQL",
+            "\nSchedule       nightly, due ",
+            "\nTook           ",
+            "\nRepository     /",
+            "\nNext run       ",
+            "\nLog            obbackup log ",
+        ],
+    );
+    let cron = far_from_now(1);
+    place.good(&[
+        "schedule", "set", "nightly", "--cron", &cron, "--only", PARTS,
+    ]);
+    let recovered = night();
+    let id = place.backups()[0]["id"].as_str().unwrap()[..8].to_owned();
+    expect(
+        &recovered,
+        &[
+            ": scheduled backup works again\n",
+            &format!("\nBackup      {id}\n"),
+            "\nFiles       ",
+            "\nNew         ",
+            ", stored as ",
+            "\nNext run    ",
+        ],
+    );
 }
 
 #[test]
@@ -78,7 +147,7 @@ fn a_mail_server_that_fails_is_told_of_with_a_remedy() {
     let ca_file = format!("ca_file = \"{}\"", certificate.path().display());
     let wrong = format!("user = \"erp\"\npassword = \"mail-hush-hush\"\n{ca_file}");
     let sections = [
-        mail("refused", closed(), ""),
+        mail("refused", CLOSED, ""),
         mail("password", strict.port, &wrong),
         mail("hangs", silent(), "timeout_seconds = 1"),
         mail("unknown", strict.port, ""),
@@ -120,7 +189,7 @@ fn a_backup_is_told_of_and_a_notifier_that_fails_does_not_fail_it() {
          events = [\"succeeded\"]\nruns = \"all\"\n",
         server.port,
         watch.port,
-        closed(),
+        CLOSED,
     ));
     let output = place.run(&["backup", "--only", PARTS]);
     assert!(output.status.success(), "{output:?}");
@@ -196,9 +265,7 @@ fn webhooks_are_encrypted_and_their_failures_are_told_without_the_address() {
     let server = HttpServer::start(Some(&certificate), 200);
     let unwilling = HttpServer::start(None, 403);
     let hook = |name: &str, url: &str, more: &str| {
-        format!(
-            "[notify.{name}]\ntype = \"webhook\"\nurl = \"{url}/url-hush-hush\"\ntimeout_seconds = 2\n{more}\n"
-        )
+        format!("[notify.{name}]\ntype = \"webhook\"\nurl = \"{url}/url-hush-hush\"\n{more}\n")
     };
     let secure = format!("https://localhost:{}", server.port);
     let ca_file = format!("ca_file = \"{}\"", certificate.path().display());
@@ -210,8 +277,12 @@ fn webhooks_are_encrypted_and_their_failures_are_told_without_the_address() {
             &format!("http://127.0.0.1:{}", unwilling.port),
             "",
         ),
-        hook("refused", &format!("http://127.0.0.1:{}", closed()), ""),
-        hook("hangs", &format!("http://127.0.0.1:{}", silent()), ""),
+        hook("refused", &format!("http://127.0.0.1:{}", CLOSED), ""),
+        hook(
+            "hangs",
+            &format!("http://127.0.0.1:{}", silent()),
+            "timeout_seconds = 2",
+        ),
         hook("nonsense", "not a url", ""),
     ];
     place.configure(&sections.concat());
@@ -249,15 +320,14 @@ fn a_command_gets_the_document_and_is_ended_when_it_hangs() {
     assert_eq!(place.good(&["notify", "test", "good"]), "Sent: good\n");
     let document: Value = serde_json::from_slice(&std::fs::read(&got).unwrap()).unwrap();
     assert_eq!(document["event"], "test");
-    for (name, happened) in [
-        ("bad", "`false` ended with exit status: 1"),
-        ("absent", "cannot run `/nonexistent`"),
-        ("hangs", "no answer within 1 seconds"),
+    for (name, code, happened) in [
+        ("bad", 1, "`false` ended with exit status: 1"),
+        ("absent", 2, "cannot run `/nonexistent`"),
+        ("hangs", 1, "no answer within 1 seconds"),
     ] {
-        let output = place.run(&["notify", "test", name]);
-        let said = String::from_utf8(output.stderr).unwrap();
+        let said = place.bad(&["notify", "test", name], code);
         assert!(
-            !output.status.success() && said.contains(happened),
+            said.contains(happened) && said.contains("hint:"),
             "{name}: {said}"
         );
     }

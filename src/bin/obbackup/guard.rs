@@ -243,7 +243,12 @@ fn supervise(command: &[OsString]) -> Result<ExitStatus> {
     let mut child = Command::new(program)
         .args(arguments)
         .spawn()
-        .io_context(failed)?;
+        .io_context(failed)
+        .map_err(|error| {
+            error
+                .misnamed()
+                .hint("Nothing was run. Name a program that PATH leads to, or its path.")
+        })?;
     let has_keyboard = io::stdin().is_terminal();
     loop {
         if let Some(status) = child.try_wait().io_context(failed)? {

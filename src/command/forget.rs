@@ -116,6 +116,13 @@ fn judge_all(
             "Write them under [retention.scheduled] in obbackup.toml, or give them: --keep-daily 7.",
         ));
     }
+    if options.rules.is_some_and(|rules| !rules.keeps_something()) {
+        return Err(
+            Error::new(ErrorKind::Usage, "these rules would keep nothing").hint(
+                "Say how many to keep: --keep-daily 7. One backup goes by `obbackup delete ID`.",
+            ),
+        );
+    }
     let found = repository.backups()?;
     let all = found.backups.len();
     let backups: Vec<Backup> = found

@@ -26,6 +26,8 @@ fn what_no_rule_keeps_goes_and_the_rest_can_be_restored() {
     };
     world.init();
     world.refused(&["forget"], 2, &["no rules", "[retention.scheduled]"]);
+    let nothing = ["forget", "--keep-last", "0", "--keep-daily", "0"];
+    world.refused(&nothing, 2, &["would keep nothing", "--keep-daily 7"]);
     let mut taken = Vec::new();
     for night in 0..5 {
         fs::write(
@@ -80,6 +82,19 @@ fn what_no_rule_keeps_goes_and_the_rest_can_be_restored() {
         world.json(&["list"])["backups"].as_array().unwrap().len(),
         7
     );
+
+    // A limit of room overrules rules, and no guard.
+    for (gib, fits, goes) in [("1", true, 0), ("0", false, 4)] {
+        let plan = world.json(&["forget", "--dry-run", "--max-space-gib", gib]);
+        assert_eq!(plan["goes"], goes, "{plan:#}");
+        let judged = judged(&plan);
+        let expected = |id| judged.contains(&(String::clone(id), fits));
+        assert!(taken[1..].iter().all(expected), "{plan:#}");
+        assert!(judged.contains(&(taken[0].clone(), true)), "{plan:#}");
+        let why = &plan["backups"][2]["reasons"][0];
+        let words = "older than what fits into the limit of space";
+        assert_eq!(why == words, !fits, "{plan:#}");
+    }
 
     // The same rules from the file.
     let configuration = world.instance.sources.join("config/obbackup.toml");

@@ -209,21 +209,21 @@ pub fn runs_text(output: &Output, runs: &[RunReport]) -> String {
             Cell::new(local_minute(report.started_at)),
             Cell::new(duration(seconds(report))),
             output.colored(&outcome(report), color),
-            Cell::new(cost.map_or_else(String::new, |cost| size(taken(cost)))),
-            Cell::new(cost.map_or_else(String::new, |cost| size(cost.new_bytes))),
-            Cell::new(cost.map_or_else(String::new, |cost| size(cost.stored_bytes))),
+            Cell::new(cost.map_or_else(String::new, sizes)),
             Cell::new(report.message.as_deref().map(safe).unwrap_or_default()),
         ]
     });
     let header = [
-        "RUN", "COMMAND", "WHY", "BEGAN", "TOOK", "OUTCOME", "SIZE", "NEW", "STORED", "PROBLEM",
+        "RUN", "COMMAND", "WHY", "BEGAN", "TOOK", "OUTCOME", "SIZES", "PROBLEM",
     ];
-    output.table(&header, &[4, 6, 7, 8], rows.collect())
+    output.table(&header, &[4], rows.collect())
 }
 
-/// What the backup holds.
-fn taken(cost: &Statistics) -> u64 {
-    cost.database_bytes + cost.files_bytes
+/// What the backup holds, what of that was new, and what it took.
+fn sizes(cost: &Statistics) -> String {
+    let holds = size(cost.database_bytes + cost.files_bytes);
+    let (new, stored) = (size(cost.new_bytes), size(cost.stored_bytes));
+    format!("{holds}, new {new}, stored as {stored}")
 }
 
 fn outcome(report: &RunReport) -> String {

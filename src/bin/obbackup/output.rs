@@ -20,8 +20,14 @@ const PLAIN_STYLE: TableStyle = TableStyle::new();
 /// Columns whose text can be long.
 const FOLDED: &[&str] = &[
     "AGE", "LABEL", "INSTANCE", "PATH", "FOUND", "ORIGIN", "TO", "OBJECT", "PROBLEM", "BACKUPS",
-    "WHY",
+    "WHY", "SIZES",
 ];
+/// Folded to less than this, a text cannot be read.
+const LEAST_WIDTH: usize = 16;
+/// Between two columns.
+const GAP: u16 = 2;
+/// Before what stands below its row.
+const INDENT: &str = "    ";
 
 /// Where standard output goes, and in which form.
 #[derive(Debug)]
@@ -61,15 +67,65 @@ impl Output {
     }
 
     /// A table; the columns of `right` are aligned to the right. Where a terminal is too narrow, the
-    /// columns of [`FOLDED`] are folded.
+    /// columns of [`FOLDED`] are folded, or stand below their rows.
     pub fn table(&self, header: &[&str], right: &[usize], rows: Vec<Vec<Cell>>) -> String {
+        // A pipe has no width.
+        let width = Table::new().width().filter(|_| self.terminal);
+        match width {
+            Some(width) if least_width(header, &rows) > usize::from(width) => {
+                self.narrow(header, right, rows)
+            }
+            _ => self.drawn(header, right, rows, width),
+        }
+    }
+
+    /// Each row with its long texts below.
+    fn narrow(&self, header: &[&str], right: &[usize], rows: Vec<Vec<Cell>>) -> String {
+        let is_short = |index: &usize| !FOLDED.contains(&header[*index]);
+        let short: Vec<usize> = (0..header.len()).filter(is_short).collect();
+        let names: Vec<&str> = short.iter().map(|index| header[*index]).collect();
+        let to_the_right: Vec<usize> = (0..short.len())
+            .filter(|place| right.contains(&short[*place]))
+            .collect();
+        let mut below = Vec::new();
+        let mut beside = Vec::new();
+        for row in rows {
+            let (kept, long): (Vec<_>, Vec<_>) = row
+                .into_iter()
+                .enumerate()
+                .partition(|(index, _)| is_short(index));
+            let long: Vec<String> = long.iter().map(|(_, cell)| cell.content()).collect();
+            let long: Vec<&str> = long.iter().flat_map(|text| text.lines()).collect();
+            below.push(long.join("; "));
+            beside.push(kept.into_iter().map(|(_, cell)| cell).collect());
+        }
+        let drawn = self.drawn(&names, &to_the_right, beside, None);
+        let head = drawn.lines().count() - below.len();
+        let mut text = String::new();
+        for (number, line) in drawn.lines().enumerate() {
+            let _ = writeln!(text, "{line}");
+            let long = number.checked_sub(head).and_then(|row| below.get(row));
+            if let Some(long) = long.filter(|long| !long.is_empty()) {
+                let _ = writeln!(text, "{INDENT}{long}");
+            }
+        }
+        text
+    }
+
+    fn drawn(
+        &self,
+        header: &[&str],
+        right: &[usize],
+        rows: Vec<Vec<Cell>>,
+        width: Option<u16>,
+    ) -> String {
         let mut table = Table::new();
         table.load_style(if self.terminal { STYLE } else { PLAIN_STYLE });
         table.set_header(header.iter().map(Cell::new));
         table.add_rows(rows);
-        // A pipe has no width; a terminal folds what is too long for it.
-        if self.terminal {
+        if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width);
         }
         if self.color {
             table.enforce_styling();
@@ -77,7 +133,7 @@ impl Output {
             table.force_no_tty();
         }
         for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
+            column.set_padding((0, GAP));
             if !header.get(index).is_some_and(|name| FOLDED.contains(name)) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
@@ -108,6 +164,26 @@ impl Output {
         let cell = Cell::new(text);
         if self.color { cell.fg(color) } else { cell }
     }
+}
+
+/// The characters that a table needs at the least: folded columns as many as make a word or two.
+fn least_width(header: &[&str], rows: &[Vec<Cell>]) -> usize {
+    let wide = |text: &str| {
+        let lines = text.lines().map(|line| line.chars().count());
+        lines.max().unwrap_or(0)
+    };
+    let columns = header.iter().enumerate().map(|(index, name)| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let cells = cells.map(|cell| wide(&cell.content())).max().unwrap_or(0);
+        let natural = cells.max(wide(name));
+        let least = if FOLDED.contains(name) {
+            natural.min(LEAST_WIDTH)
+        } else {
+            natural
+        };
+        least + usize::from(GAP)
+    });
+    columns.sum()
 }
 
 /// To standard output, at once. Whoever stops reading has read enough: a closed pipe is no error.
@@ -160,14 +236,41 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_table_in_a_pipe_is_plain() {
-        let output = Output {
+    fn output() -> Output {
+        Output {
             json: false,
             verbose: false,
             terminal: false,
             color: false,
-        };
+        }
+    }
+
+    #[test]
+    fn what_would_be_too_narrow_to_read_stands_below_its_row() {
+        let header = ["ID", "LABEL", "SIZE", "WHY"];
+        let row = |id, label, size, why| [id, label, size, why].map(Cell::new).to_vec();
+        let rows = vec![
+            row(
+                "48397604",
+                "before: a build",
+                "9 B",
+                "the last good one\nlast 1",
+            ),
+            row("7f4d25b2", "", "13.4 MiB", ""),
+        ];
+        // 10, 17, 10, and 18 for the text that can be folded.
+        assert_eq!(least_width(&header, &rows), 55);
+        assert_eq!(
+            output().narrow(&header, &[2], rows),
+            "ID            SIZE\n\
+             48397604       9 B\n    before: a build; the last good one; last 1\n\
+             7f4d25b2  13.4 MiB\n"
+        );
+    }
+
+    #[test]
+    fn a_table_in_a_pipe_is_plain() {
+        let output = output();
         let rows = vec![
             vec![Cell::new("a"), Cell::new("1")],
             vec![Cell::new("bcd"), Cell::new("22")],

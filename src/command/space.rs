@@ -273,6 +273,27 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_that_cannot_fit_is_refused_for_want_of_bytes_or_of_files() {
+        let check = |space: &Space, database| check_room("/r", space, &[], Some(database));
+        let files = |free| Space {
+            free_inodes: Some(free),
+            ..space(50 << 30)
+        };
+        assert!(check(&space(50 << 30), 40 << 30).is_ok());
+        assert!(check(&files(LEAST_INODES), 1 << 20).is_ok());
+        for (space, database, words) in [
+            (space(2 << 30), 40 << 30, "KiB left for backups"),
+            (files(LEAST_INODES - 1), 1 << 20, "room for 23 more files"),
+            (files(100), 40 << 30, "makes about 237"),
+        ] {
+            let error = check(&space, database).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NoSpace);
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.hint_text().is_some());
+        }
+    }
+
+    #[test]
     fn what_a_backup_takes_is_guessed_low() {
         assert_eq!(expected_bytes(&[], Some(120 << 20), 0), 10 << 20);
         assert_eq!(expected_bytes(&[], None, 0), LEAST_BYTES);

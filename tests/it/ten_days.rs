@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::world::{World, number};
+use crate::world::{Rows, World, number};
+
+const DATABASE: &str = "ten_days";
 
 /// What the attachment of a night holds: half of it is new each night.
 fn content(night: u32) -> Vec<u8> {
@@ -18,8 +21,8 @@ fn content(night: u32) -> Vec<u8> {
         .collect()
 }
 
-/// Runs a command, and kills it after a while if it is to die.
-fn run(world: &World, arguments: &[&str], dies_after: Option<Duration>) {
+/// Runs a command, and kills it after a while if it is to die; whether that met it at work.
+fn run(world: &World, arguments: &[&str], dies_after: Option<Duration>) -> bool {
     let mut child = world
         .command(arguments)
         .stdout(Stdio::null())
@@ -29,16 +32,17 @@ fn run(world: &World, arguments: &[&str], dies_after: Option<Duration>) {
     if let Some(after) = dies_after {
         sleep(after);
         let _ = child.kill();
-        child.wait().unwrap();
+        child.wait().unwrap().signal().is_some()
     } else {
         assert!(child.wait().unwrap().success(), "{arguments:?}");
+        false
     }
 }
 
 /// `OBBACKUP_TEST_NIGHTS` makes it longer.
 #[test]
 fn every_listed_backup_of_ten_killed_nights_restores() {
-    let Some(world) = World::new("ten_days") else {
+    let Some(world) = World::new(DATABASE) else {
         return;
     };
     world.init();
@@ -52,29 +56,39 @@ fn every_listed_backup_of_ten_killed_nights_restores() {
         (state >> 8) % below
     };
     let mut taken: BTreeMap<String, u32> = BTreeMap::new();
+    let mut rows: Vec<Rows> = Vec::new();
     let mut curve = Vec::new();
+    let mut killed = 0;
     for night in 0..nights {
         fs::write(&file, content(night)).unwrap();
+        world.instance.day(&world.cluster.config("postgres"));
+        // As a restore does.
+        let refresh = "REFRESH MATERIALIZED VIEW sales_of_month_mv";
+        world.cluster.psql(DATABASE, refresh);
+        rows.push(world.rows(DATABASE));
         let label = night.to_string();
         let backup = ["backup", "--type", "scheduled", "--label", &label];
-        let death = (random(3) == 0).then(|| Duration::from_millis(random(2500)));
-        run(&world, &backup, death);
+        let death = (random(3) == 0).then(|| Duration::from_millis(random(1000)));
+        killed += u32::from(run(&world, &backup, death));
         if death.is_some() {
             run(&world, &backup, None);
         }
         let removal = ["forget", "--keep-last", "3"];
-        let death = (random(3) == 0).then(|| Duration::from_millis(random(400)));
-        run(&world, &removal, death);
+        let death = (random(3) == 0).then(|| Duration::from_millis(random(150)));
+        killed += u32::from(run(&world, &removal, death));
         let removal = ["prune", "--grace-hours", "0"];
-        let death = (random(3) == 0).then(|| Duration::from_millis(random(600)));
-        run(&world, &removal, death);
+        let death = (random(3) == 0).then(|| Duration::from_millis(random(200)));
+        killed += u32::from(run(&world, &removal, death));
+        // Everything that any listed backup needs is there.
+        world.json(&["verify", "--read-data"]);
         for backup in world.json(&["list"])["backups"].as_array().unwrap() {
             let night = backup["label"].as_str().unwrap().parse().unwrap();
             taken.insert(backup["id"].as_str().unwrap().to_owned(), night);
         }
         curve.push(number(&world.json(&["storage", "df"]), "repository_bytes") >> 10);
     }
-    println!("KiB in the repository, night by night: {curve:?}");
+    println!("KiB in the repository, night by night: {curve:?}; killed at work: {killed}");
+    assert!(killed > 0, "every command was faster than its death");
     run(&world, &["forget", "--keep-last", "3"], None);
     run(&world, &["prune", "--grace-hours", "0"], None);
     world.json(&["verify", "--read-data"]);
@@ -84,11 +98,16 @@ fn every_listed_backup_of_ten_killed_nights_restores() {
     for backup in listed {
         let id = backup["id"].as_str().unwrap();
         let to = world.path(&format!("restored-{id}"));
-        world.json(&["restore", id, "--to-directory", to.to_str().unwrap()]);
+        let night = taken[id];
+        let database = format!("{DATABASE}_{}", &id[..8]);
+        let to_directory = ["--to-directory", to.to_str().unwrap()];
+        let to_database = ["--to-database", &database];
+        world.json(&[&["restore", id], &to_directory[..], &to_database].concat());
         assert!(
-            fs::read(to.join("attachments/large.bin")).unwrap() == content(taken[id]),
+            fs::read(to.join("attachments/large.bin")).unwrap() == content(night),
             "{id}"
         );
+        assert!(world.rows(&database) == rows[night as usize], "{id}");
     }
     // What is left is what three backups take, whatever was killed on the way.
     let last = number(&world.json(&["storage", "df"]), "repository_bytes") >> 10;
@@ -104,6 +123,9 @@ fn every_listed_backup_of_ten_killed_nights_restores() {
     ] {
         assert!(metrics.contains(name), "{name}: {metrics}");
     }
+    let nowhere = world.path("nowhere/obbackup.prom");
+    let nowhere = ["metrics", "--write", nowhere.to_str().unwrap()];
+    world.refused(&nowhere, 2, &["cannot write", "hint:"]);
     let to = world.path("obbackup.prom");
     let written = world.output(&["metrics", "--write", to.to_str().unwrap()]);
     assert!(written.status.success());

@@ -245,7 +245,7 @@ fn rules() -> impl Strategy<Value = Option<KeepRules>> {
     prop::option::weighted(0.9, rules)
 }
 
-/// Two years of nights that begin around three, some of them missed or partial, and automated backups by day.
+/// The two years that schedules are tried over: nights that begin around three, some of them missed or partial, and automated backups by day.
 fn history() -> impl Strategy<Value = Vec<Candidate>> {
     let night = (
         0..10_000_i64,
@@ -254,7 +254,7 @@ fn history() -> impl Strategy<Value = Vec<Candidate>> {
     );
     (prop::collection::vec(night, 730), rules(), rules()).prop_map(
         |(nights, scheduled, automated)| {
-            let begin = Utc.with_ymd_and_hms(2024, 11, 20, 1, 0, 0).unwrap();
+            let begin = Utc.with_ymd_and_hms(2017, 9, 1, 1, 0, 0).unwrap();
             let mut all = Vec::new();
             for (day, (late, luck, by_day)) in (0..).zip(nights) {
                 let midnight = begin + Duration::days(day);

@@ -76,7 +76,9 @@ impl Repository {
                 ErrorKind::AlreadyExists,
                 format!("`{location}` is a repository already"),
             )
-            .hint("Use it as it is: obbackup backup --repository …"));
+            .hint(
+                "Share it: `obbackup init --share`. Or go on with what is in it: `obbackup init --take-over`.",
+            ));
         }
         let rooms = [
             path::PACKS,

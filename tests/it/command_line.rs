@@ -298,7 +298,8 @@ fn init_writes_a_private_configuration_once() {
     place
         .run("init --repository ../repository")
         .expect(1)
-        .says("is a repository already");
+        .says("is a repository already")
+        .says("--take-over");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     assert!(
         !text.contains(".."),

@@ -20,6 +20,22 @@ pub const MARKER: &str = ".obbackup-mount";
 pub const SHARE_HINT: &str =
     "Check the server of the share and the network; a share that stays stale must be mounted anew.";
 
+/// The error with what to do about it, where it is about reading or writing below `root`.
+pub fn advised(error: Error, root: &Path) -> Error {
+    match error.kind() {
+        ErrorKind::NoSpace => error.hint(format!(
+            "Free space on the device of `{}`, or name a repository on another one.",
+            root.display()
+        )),
+        ErrorKind::Denied => error.hint(format!(
+            "Run as the user that owns `{}`, or give this user the right to write there.",
+            root.display()
+        )),
+        ErrorKind::Transient => error.hint(SHARE_HINT),
+        _ => error,
+    }
+}
+
 const MARKER_TEXT: &[u8] =
     b"This file tells obbackup that the device of this repository is mounted. Keep it.\n";
 
@@ -126,10 +142,7 @@ impl MountGuard {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 let error = Error::io(format!("cannot look at `{}`", self.root.display()), error);
-                return Err(match error.kind() {
-                    ErrorKind::Transient => error.hint(SHARE_HINT),
-                    _ => error,
-                });
+                return Err(advised(error, &self.root));
             }
         };
         if self.required {

@@ -217,7 +217,12 @@ fn what_is_not_there_ends_with_10_and_a_hint() {
     place
         .run("list --repository ./nowhere")
         .expect(10)
-        .says("is not a repository");
+        .says("there is no directory")
+        .says("hint: Check that its device is mounted");
+    place
+        .run("list --repository .")
+        .expect(10)
+        .says("is not a repository: it has no `repo.json`");
     place
         .run("list --repository nowhere")
         .expect(10)

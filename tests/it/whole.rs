@@ -209,7 +209,7 @@ fn bad_input_is_refused_with_a_hint_and_nothing_is_lost() {
     world.refused(
         &["backup", "--repository", &repository],
         10,
-        &["not a repository", "hint:"],
+        &["there is no directory", "hint:"],
     );
     let inside = text(world.instance.sources.join("backups"));
     world.refused(&["init", "--repository", &inside], 2, &["hint:"]);

@@ -313,6 +313,18 @@ fn init_writes_a_private_configuration_once() {
 }
 
 #[test]
+fn a_backup_does_not_fail_because_nothing_can_be_written_down_of_it() {
+    let place = Place::with_repository();
+    let state = place.path("erp/.obbackup/state");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("log"), "in the way").unwrap();
+    place
+        .run("backup --only sources")
+        .expect(0)
+        .says("warning: nothing is written down of this run");
+}
+
+#[test]
 fn a_backup_of_files_is_listed_shown_read_and_deleted() {
     let place = Place::with_repository();
     let first = place.back_up(" --label one --pin");

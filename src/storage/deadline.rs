@@ -145,6 +145,10 @@ impl Storage for Deadline {
         self.within(|storage| storage.space())
     }
 
+    fn is_there(&self) -> Result<bool> {
+        self.within(|storage| storage.is_there())
+    }
+
     /// What hangs is left to itself.
     fn interrupt(&self, begun_before: Instant) {
         self.interruption.of_what_began_before(begun_before);

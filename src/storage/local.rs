@@ -348,6 +348,10 @@ impl Storage for Local {
         }))
     }
 
+    fn is_there(&self) -> Result<bool> {
+        Ok(self.root.is_dir())
+    }
+
     fn location(&self) -> String {
         self.root.display().to_string()
     }

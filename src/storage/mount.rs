@@ -137,9 +137,19 @@ impl MountGuard {
 
     /// An error unless the directory may be used. `makes_repository`: it may be absent and without its marker.
     pub fn check(&self, makes_repository: bool) -> Result<()> {
-        let metadata = match fs::metadata(&self.root) {
+        let found = match fs::metadata(&self.root) {
+            Ok(metadata) if !metadata.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+            found => found,
+        };
+        let metadata = match found {
             Ok(metadata) => Some(metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let what = format!("`{}` is not a directory", self.root.display());
+                return Err(
+                    Error::new(ErrorKind::Usage, what).hint("Name a directory for the repository.")
+                );
+            }
             Err(error) => {
                 let error = Error::io(format!("cannot look at `{}`", self.root.display()), error);
                 return Err(advised(error, &self.root));
@@ -264,6 +274,20 @@ mod tests {
         let refused = guard.check(true).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Io);
         assert!(refused.to_string().contains("not mounted"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_is_no_directory_and_nothing_lies_below_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for root in [file.path().to_owned(), file.path().join("below")] {
+            let refused = MountGuard::new(root, false).check(true).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Usage);
+            assert!(
+                refused.to_string().contains("is not a directory"),
+                "{refused}"
+            );
+            assert!(refused.hint_text().is_some());
+        }
     }
 
     #[test]

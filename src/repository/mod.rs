@@ -77,7 +77,8 @@ impl Repository {
                 format!("`{location}` is a repository already"),
             )
             .hint(
-                "Share it: `obbackup init --share`. Or go on with what is in it: `obbackup init --take-over`.",
+                "Where the configuration names it, use it as it is. Else share it: `obbackup init --share`; or go on with \
+                 its backups: `obbackup init --take-over`.",
             ));
         }
         let rooms = [

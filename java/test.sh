@@ -33,7 +33,7 @@ if [[ ${1:-} == inside ]]; then
   ! grep -q '^java: .*Failures: 1' "$log.jar" || status=1
 
   complaints=$(cat "$log" "$log.jar" java/target/surefire-reports/*.dumpstream 2>/dev/null |
-    grep -E '(WARNING|FATAL ERROR) in native method' || true)
+    grep -E '(WARNING|FATAL ERROR) in native method|JNI local refs: ' || true)
   if [[ -n $complaints ]]; then
     printf 'the JVM complains of how JNI is used:\n%s\n' "$complaints"
     status=1

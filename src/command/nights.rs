@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::backup::BackupOptions;
 use super::copy::{self, CopyOutcome, copy_to_each};
 use super::forget::{self, ForgetOptions};
-use super::runs::{Books, CopiesOfANight, Night, ScheduledRun};
+use super::runs::{Books, CopiesOfANight, Night, Wanted};
 use super::surroundings::Surroundings;
 use super::watch;
 use crate::config::schedule::ScheduleSection;
@@ -215,8 +215,7 @@ impl<'a> Nights<'a> {
             only: task.schedule.only.clone(),
             read_all: false,
         };
-        let run = ScheduledRun {
-            task,
+        let wanted = Wanted {
             place,
             options: &options,
             surroundings: &self.place.surroundings,
@@ -226,7 +225,7 @@ impl<'a> Nights<'a> {
             (None, Err(error)) => Err(error.duplicate()),
             (None, Ok(choice)) => self.repository(choice, Some(instance.owner)),
         };
-        let night = books.back_up_scheduled(&run, open, &self.progress);
+        let night = books.back_up_scheduled(task, &wanted, open, &self.progress);
         if let Ok(choice) = &choice {
             if matches!(night, Ok(Night::Good | Night::Partial)) {
                 self.copy_on(&books, configuration, choice, instance, task);

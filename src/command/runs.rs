@@ -1,8 +1,8 @@
 //! The books of an instance: how each run ended goes into its history and its log, and to whom it concerns.
 //!
 //! Whoever takes a backup for somebody, the command line, the window or a schedule, does it through
-//! [`Books::back_up`], so that nothing happens that the books do not know of. What goes wrong with the books
-//! is a warning: a backup does not fail for it.
+//! [`back_up`] or [`Books::back_up_scheduled`], so that nothing happens that the books do not know of. What goes wrong with
+//! the books is a warning: a backup does not fail for it.
 
 mod watched;
 
@@ -77,10 +77,8 @@ pub enum Night {
     Again(Again),
 }
 
-/// What a run that a schedule started needs.
-pub struct ScheduledRun<'a> {
-    /// The schedule and its moment.
-    pub task: &'a Task<'a>,
+/// A backup that is to be taken.
+pub struct Wanted<'a> {
     /// Where the repository is, for people.
     pub place: &'a str,
     /// What to take.
@@ -121,42 +119,18 @@ impl<'a> Books<'a> {
         &self.log
     }
 
-    /// Takes a backup that somebody asked for. `place` is where the repository is, for people.
-    pub fn back_up(
-        &self,
-        place: &str,
-        open: impl FnOnce() -> Result<Repository>,
-        options: &BackupOptions,
-        surroundings: &Surroundings,
-        progress: &dyn Progress,
-    ) -> Result<BackupTaken> {
-        let watched = Watched::new(self, progress, place, options.backup_type, None);
-        let taken = back_up(
-            self.instance,
-            self.configuration,
-            open,
-            options,
-            surroundings,
-            &watched,
-        );
-        let report = watched.report(taken.as_ref());
-        self.close(report, &Circumstances::default(), progress);
-        taken
-    }
-
     /// Takes the backup of a schedule's moment. An error of kind `Locked` means that somebody else is at work:
     /// nothing was begun, and nothing is in the books.
     pub fn back_up_scheduled(
         &self,
-        run: &ScheduledRun<'_>,
+        task: &Task<'_>,
+        wanted: &Wanted<'_>,
         open: impl FnOnce() -> Result<Repository>,
         progress: &dyn Progress,
     ) -> Result<Night> {
-        let task = run.task;
         let occasion = occasion(task);
-        let kind = run.options.backup_type;
-        let watched = Watched::new(self, progress, run.place, kind, Some(occasion.clone()));
-        let (options, surroundings) = (run.options, run.surroundings);
+        let watched = Watched::new(self, progress, wanted, Some(occasion.clone()));
+        let (options, surroundings) = (wanted.options, wanted.surroundings);
         let taken = open().and_then(|repository| {
             let taken = backup::run_scheduled(
                 self.instance,
@@ -477,19 +451,34 @@ fn events(report: &RunReport, failed_before: bool, was_missed: bool) -> Vec<Even
     events
 }
 
-/// Takes a backup that somebody asked for and writes nothing down of it: for where the books cannot be opened.
+/// Takes a backup that somebody asked for. `zone` is the one that people are told times in.
 pub fn back_up(
     instance: &Instance,
     configuration: &Configuration,
+    zone: Tz,
+    wanted: &Wanted<'_>,
     open: impl FnOnce() -> Result<Repository>,
-    options: &BackupOptions,
-    surroundings: &Surroundings,
     progress: &dyn Progress,
 ) -> Result<BackupTaken> {
-    let repository = open()?;
-    let taken = backup::run(instance, &repository, options, surroundings, progress)?;
-    expire(instance, configuration, &repository, surroundings, progress);
-    Ok(taken)
+    let (options, surroundings) = (wanted.options, wanted.surroundings);
+    let take = |progress: &dyn Progress| {
+        let repository = open()?;
+        let taken = backup::run(instance, &repository, options, surroundings, progress)?;
+        expire(instance, configuration, &repository, surroundings, progress);
+        Ok(taken)
+    };
+    let books = match Books::open(instance, configuration, zone) {
+        Ok(books) => books,
+        Err(error) => {
+            progress.warn(&format!("nothing is written down of this run: {error}"));
+            return take(progress);
+        }
+    };
+    let watched = Watched::new(&books, progress, wanted, None);
+    let taken = take(&watched);
+    let report = watched.report(taken.as_ref());
+    books.close(report, &Circumstances::default(), progress);
+    taken
 }
 
 /// What restores have replaced is kept for some days only.

@@ -22,7 +22,7 @@ use crate::command::pin::set_pin;
 use crate::command::prune;
 use crate::command::restore::states::kept_states;
 use crate::command::restore::{self, Destination, RestoreOptions};
-use crate::command::runs::{Books, back_up, recent};
+use crate::command::runs::{Books, Wanted, back_up, recent};
 use crate::command::show::show as detail;
 use crate::command::status::{StatusReport, restore as last_restore};
 use crate::command::storage::{repositories as repositories_of, storage_use, test as try_storage};
@@ -90,22 +90,13 @@ pub fn backup(place: &Workplace, request: &str) -> Result<String> {
         let surroundings = place.surroundings()?;
         let section = place.section(None)?;
         let targets = copy::targets(&configuration, &section, &request.copy_to)?;
-        // A backup does not fail because nothing can be written down of it.
-        let open = || place.repository_to_work_on();
-        let taken = match Books::open(&instance, &configuration, place.zone()) {
-            Ok(books) => books.back_up(&section.url, open, &options, &surroundings, progress)?,
-            Err(error) => {
-                progress.warn(&format!("nothing is written down of this run: {error}"));
-                back_up(
-                    &instance,
-                    &configuration,
-                    open,
-                    &options,
-                    &surroundings,
-                    progress,
-                )?
-            }
+        let wanted = Wanted {
+            place: &section.url,
+            options: &options,
+            surroundings: &surroundings,
         };
+        let (zone, open) = (place.zone(), || place.repository_to_work_on());
+        let taken = back_up(&instance, &configuration, zone, &wanted, open, progress)?;
         if targets.is_empty() {
             return to_json(&taken);
         }

@@ -167,18 +167,25 @@ impl Workplace {
     fn opened(&self, opened: &Opened) -> Result<Repository> {
         let section = self.section(None)?;
         let known = lock(&opened.0).clone();
+        let mut exchanged = None;
         if let Some((at, storage)) = known
             && at == section
         {
             match Repository::open(storage) {
                 // Its directory was made anew, or mounted again: whoever comes afresh decides what is there now.
-                Err(error) if error.kind() == ErrorKind::Io => {}
+                Err(error) if error.kind() == ErrorKind::Io => exchanged = Some(error),
                 opened => return opened,
             }
         }
         let storage = self.reach(&section, self.cache())?;
-        *lock(&opened.0) = Some((section, storage.clone()));
-        Repository::open(storage)
+        match (Repository::open(storage.clone()), exchanged) {
+            // There is none now, and who knew the one before can tell why.
+            (Err(afresh), Some(error)) if afresh.kind() == ErrorKind::NotFound => Err(error),
+            (repository, _) => {
+                *lock(&opened.0) = Some((section, storage));
+                repository
+            }
+        }
     }
 
     /// The place of a repository, which need not be one yet. Nobody waits for it longer than [`Self::give_up_waiting`]

@@ -356,6 +356,7 @@ pub(crate) mod tests {
     use crate::codec::Compression;
     use crate::format::manifest::{BackupType, InstanceIdentity, Statistics};
     use crate::format::record::LeaseMode;
+    use crate::storage::Storage as _;
     use crate::storage::memory::Memory;
 
     pub(crate) fn manifest(instance: &str, second: i64) -> Manifest {
@@ -428,5 +429,22 @@ pub(crate) mod tests {
         repository.delete_backup(&backup, &lock).unwrap();
         assert_eq!(repository.backups().unwrap().backups.len(), 1);
         assert_eq!(repository.marks().unwrap()[&new][0].kind, MarkKind::Deleted);
+    }
+
+    #[test]
+    fn digits_that_begin_two_ids_name_none() {
+        let storage = Arc::new(Memory::default());
+        let repository = Repository::init(storage.clone(), Compression::Zstd).unwrap();
+        for (second, last) in [(1, 0), (2, 1)] {
+            let mut id = [0xab; 32];
+            id[31] = last;
+            let time = DateTime::from_timestamp(second, 0).unwrap();
+            let path = path::manifest(time, &BackupId::from_bytes(id));
+            storage.create(&path, b"unread").unwrap();
+        }
+        let refused = repository.resolve("abab", None).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Usage);
+        assert!(refused.message().contains("2 backups"), "{refused}");
+        assert!(refused.hint_text().unwrap().contains("more digits"));
     }
 }

@@ -1,7 +1,7 @@
 //! Which chunk lies where: all indexes of a repository, joined in memory.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::condemned::Condemned;
 use super::{Repository, fetch};
@@ -46,10 +46,11 @@ impl Place {
 }
 
 /// All known chunks.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ChunkMap {
     packs: Vec<(Digest256, u64)>,
-    places: HashMap<ChunkId, Place>,
+    /// No hash table: that is there twice whenever it grows, and stays half empty then.
+    places: BTreeMap<ChunkId, Place>,
     /// Further places of a chunk: it was stored again because a pack was damaged, or by two writers.
     spares: HashMap<ChunkId, Vec<Place>>,
 }

@@ -76,7 +76,10 @@ impl Repository {
                 ErrorKind::AlreadyExists,
                 format!("`{location}` is a repository already"),
             )
-            .hint("Use it as it is: obbackup backup --repository …"));
+            .hint(
+                "Where the configuration names it, use it as it is. Else share it: `obbackup init --share`; or go on with \
+                 its backups: `obbackup init --take-over`.",
+            ));
         }
         let rooms = [
             path::PACKS,
@@ -164,16 +167,23 @@ impl Repository {
             let bytes = storage.read(path::HEADER)?;
             sealed::unseal::<serde::de::IgnoredAny>(&bytes).map(|_| bytes)
         });
-        let bytes = read.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::new(
-                ErrorKind::NotFound,
-                format!("`{location}` is not a repository: it has no `{}`", path::HEADER),
-            )
-            .hint(format!(
+        let absent = || {
+            let what = if storage.is_there()? {
+                format!(
+                    "`{location}` is not a repository: it has no `{}`",
+                    path::HEADER
+                )
+            } else {
+                format!("there is no directory `{location}`")
+            };
+            Err(Error::new(ErrorKind::NotFound, what).hint(format!(
                 "Check that its device is mounted; for a new repository run `obbackup init --repository {location}`."
-            )),
-            ErrorKind::Damaged => damaged(error),
-            _ => error,
+            )))
+        };
+        let bytes = read.or_else(|error| match error.kind() {
+            ErrorKind::NotFound => absent(),
+            ErrorKind::Damaged => Err(damaged(error)),
+            _ => Err(error),
         })?;
         let version: Version = sealed::unseal(&bytes).map_err(damaged)?;
         let unknown: Vec<_> = version
@@ -251,3 +261,55 @@ fn prove_create_once(storage: &dyn Storage) -> Result<()> {
 /// What to do about a server that overwrites.
 pub const ASK_FIRST_HINT: &str = "Write `conditional_writes = false` under [repository.NAME] in obbackup.toml: then it is asked before each object \
      whether that is there.";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::storage::local::Local;
+    use crate::storage::memory::Memory;
+
+    #[test]
+    fn a_repository_of_a_newer_program_is_refused() {
+        for (header, named) in [
+            (json!({"format": 2, "chunks": "elsewhere"}), "version 2"),
+            (json!({"format": 1, "features": ["age"]}), "age"),
+        ] {
+            let storage = Arc::new(Memory::default());
+            storage
+                .create(path::HEADER, &sealed::seal(&header).unwrap())
+                .unwrap();
+            let refused = Repository::open(storage).err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::Incompatible, "{refused:?}");
+            assert!(refused.message().contains(named), "{refused:?}");
+            assert!(refused.hint_text().is_some());
+        }
+    }
+
+    #[test]
+    fn a_place_without_a_repository_is_told_from_one_that_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        for (place, message) in [
+            (directory.path().join("absent"), "there is no directory"),
+            (directory.path().to_owned(), "has no `repo.json`"),
+        ] {
+            let refused = Repository::open(Arc::new(Local::new(place))).err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::NotFound);
+            assert!(refused.message().contains(message), "{refused:?}");
+            assert!(refused.hint_text().unwrap().contains("mounted"));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_holds_something_else_becomes_no_repository() {
+        let storage = Arc::new(Memory::default());
+        storage.create("letters/to-katherine", b"Dear").unwrap();
+        let refused = Repository::init(storage.clone(), Compression::Zstd)
+            .err()
+            .unwrap();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert!(refused.message().contains("letters"), "{refused:?}");
+        assert_eq!(storage.list("").unwrap().len(), 1);
+    }
+}

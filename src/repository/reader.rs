@@ -1,7 +1,7 @@
 //! Reading chunks back.
 
 use std::ops::Range;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Repository;
 use super::ahead::{Ahead, stretches};
@@ -40,7 +40,7 @@ struct Found {
 }
 
 struct State {
-    chunks: ChunkMap,
+    chunks: Arc<ChunkMap>,
     /// Whether packs that no index describes were looked through already.
     recovered: bool,
 }
@@ -48,11 +48,11 @@ struct State {
 impl Repository {
     /// Reads the indexes; a damaged or missing one costs time later, not data.
     pub fn reader(&self) -> Result<Reader> {
-        Ok(self.reader_of(self.read_indexes()?.chunks))
+        Ok(self.reader_of(Arc::new(self.read_indexes()?.chunks)))
     }
 
     /// A reader that finds chunks where `chunks` says.
-    pub(super) fn reader_of(&self, chunks: ChunkMap) -> Reader {
+    pub(super) fn reader_of(&self, chunks: Arc<ChunkMap>) -> Reader {
         Reader {
             repository: self.clone(),
             state: RwLock::new(State {
@@ -123,12 +123,6 @@ impl Reader {
         });
     }
 
-    /// What it knows.
-    pub(super) fn into_chunks(self) -> ChunkMap {
-        let state = self.state.into_inner();
-        state.unwrap_or_else(PoisonError::into_inner).chunks
-    }
-
     /// Stored bytes of the chunk, where it is known.
     pub fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -161,7 +155,7 @@ impl Reader {
         if !state.recovered {
             let listed = self.repository.storage().list(path::PACKS)?;
             for content in self.repository.recover_packs(&state.chunks, &listed)? {
-                state.chunks.add(&content);
+                Arc::make_mut(&mut state.chunks).add(&content);
             }
             state.recovered = true;
         }

@@ -3,6 +3,7 @@
 //! Memory grows with the number of chunks alone: their places, and eight bytes for each that is needed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Repository;
 use super::backups::Backups;
@@ -69,9 +70,9 @@ impl Repository {
         for content in &unindexed {
             indexes.chunks.add(content);
         }
-        let reader = self.reader_of(std::mem::take(&mut indexes.chunks));
-        let needed = needed(&found, &reader, progress)?;
-        indexes.chunks = reader.into_chunks();
+        let chunks = Arc::new(std::mem::take(&mut indexes.chunks));
+        let needed = needed(&found, &self.reader_of(chunks.clone()), progress)?;
+        indexes.chunks = Arc::unwrap_or_clone(chunks);
         let mut packs: HashMap<Digest256, PackUse> = listed
             .iter()
             .filter_map(|object| {

@@ -1,13 +1,14 @@
 //! Whether a repository is sound: every object there, whole, and what everything else says of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::bounded;
 use serde::Serialize;
 
 use super::Repository;
 use super::backups::Backup;
+use super::chunk_set::ChunkSet;
 use super::chunks::ChunkMap;
 use super::reader::Reader;
 use super::references::{Extent, for_each_piece};
@@ -111,7 +112,7 @@ enum Record {
 /// What the backups need.
 #[derive(Default)]
 struct Needs {
-    chunks: HashSet<ChunkId>,
+    chunks: ChunkSet,
     packs: BTreeMap<Digest256, BTreeSet<BackupId>>,
 }
 
@@ -155,17 +156,17 @@ impl Repository {
         self.check_records(&objects, &backups, options, &mut findings)?;
 
         let mut needs = Needs::default();
-        let reader = self.reader()?;
+        let chunks = Arc::new(indexes.chunks);
+        let reader = self.reader_of(chunks.clone());
         for backup in &backups {
             progress.check()?;
-            walk(backup, &reader, &indexes.chunks, &mut needs, &mut findings)?;
+            walk(backup, &reader, &chunks, &mut needs, &mut findings)?;
         }
 
         let mut read_bytes = 0;
         let packs: Vec<Digest256> = match options.backup {
             Some(_) => needs.packs.keys().copied().collect(),
-            None => indexes
-                .chunks
+            None => chunks
                 .packs()
                 .iter()
                 .map(|(id, _)| *id)
@@ -177,19 +178,13 @@ impl Repository {
                 .iter()
                 .filter_map(|id| by_path.get(path::pack(id).as_str()));
             progress.stage("verify: data", Some(total.map(|object| object.bytes).sum()));
-            read_bytes = self.read_packs(
-                &packs,
-                &by_path,
-                &indexes.chunks,
-                options,
-                progress,
-                &mut findings,
-            )?;
+            read_bytes =
+                self.read_packs(&packs, &by_path, &chunks, options, progress, &mut findings)?;
         }
         Ok(conclude(
             findings,
             &needs,
-            &indexes.chunks,
+            &chunks,
             backups.len(),
             packs.len(),
             read_bytes,
@@ -449,7 +444,7 @@ fn walk(
         &mut |piece| {
             let mut held_bytes = 0;
             for id in piece.chunks {
-                needs.chunks.insert(*id);
+                needs.chunks.insert(id);
                 match chunks.get(id) {
                     Some((pack, place)) => {
                         held_bytes += place.plain_bytes();

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::mount::{MountGuard, SHARE_HINT};
+use super::mount::{MountGuard, advised};
 use super::{Object, Space, Storage, check_path, range_error, reserve};
 use crate::config::Owner;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -186,21 +186,6 @@ impl Local {
         objects.sort();
         Ok(objects)
     }
-
-    fn hint(error: Error, root: &Path) -> Error {
-        match error.kind() {
-            ErrorKind::NoSpace => error.hint(format!(
-                "Free space on the device of `{}`, or name a repository on another one.",
-                root.display()
-            )),
-            ErrorKind::Denied => error.hint(format!(
-                "Run as the user that owns `{}`, or give this user the right to write there.",
-                root.display()
-            )),
-            ErrorKind::Transient => error.hint(SHARE_HINT),
-            _ => error,
-        }
-    }
 }
 
 /// Gives an object its name on a file system that knows neither hard links nor a rename that spares what is there:
@@ -275,7 +260,7 @@ impl Storage for Local {
                 self.give_away(&File::open(&self.root)?, &self.root)
             })
             .io_context(context)
-            .map_err(|error| Self::hint(error, &self.root))
+            .map_err(|error| advised(error, &self.root))
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
@@ -287,7 +272,7 @@ impl Storage for Local {
                 sync_directory(file.parent().unwrap_or(Path::new(".")))
             })
             .io_context(|| format!("cannot write `{}`", file.display()))
-            .map_err(|error| Self::hint(error, &self.root))
+            .map_err(|error| advised(error, &self.root))
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
@@ -337,7 +322,7 @@ impl Storage for Local {
         match fs::remove_file(&file) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Self::hint(Error::io(context(), error), &self.root)),
+            Err(error) => return Err(advised(Error::io(context(), error), &self.root)),
         }
         sync_directory(file.parent().unwrap_or(Path::new("."))).io_context(context)
     }
@@ -361,6 +346,10 @@ impl Storage for Local {
             // File systems that make inodes as needed say 0 of 0.
             free_inodes: (stat.f_files > 0).then_some(stat.f_favail),
         }))
+    }
+
+    fn is_there(&self) -> Result<bool> {
+        Ok(self.root.is_dir())
     }
 
     fn location(&self) -> String {
@@ -428,12 +417,13 @@ impl Storage for Local {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mount::SHARE_HINT;
     use super::*;
 
     #[test]
     fn a_stale_handle_may_be_tried_again_and_says_what_to_do() {
         let stale = io::Error::from_raw_os_error(rustix::io::Errno::STALE.raw_os_error());
-        let error = Local::hint(Error::io("cannot read `x`", stale), Path::new("/mnt/share"));
+        let error = advised(Error::io("cannot read `x`", stale), Path::new("/mnt/share"));
         assert!(error.kind().is_retryable());
         assert!(error.to_string().contains("Stale file handle"), "{error}");
         assert_eq!(error.hint_text(), Some(SHARE_HINT));

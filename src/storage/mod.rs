@@ -100,6 +100,11 @@ pub trait Storage: Send + Sync {
         self.wrapped().map_or(Ok(None), Storage::space)
     }
 
+    /// Whether the place itself is there: the directory. A bucket that is not says so whatever it is asked.
+    fn is_there(&self) -> Result<bool> {
+        self.wrapped().map_or(Ok(true), Storage::is_there)
+    }
+
     /// Where it is, for people.
     fn location(&self) -> String {
         self.wrapped().map(Storage::location).unwrap_or_default()
@@ -284,6 +289,9 @@ mod tests {
         fn space(&self) -> Result<Option<Space>> {
             Ok(Some(SPACE))
         }
+        fn is_there(&self) -> Result<bool> {
+            Ok(false)
+        }
         fn location(&self) -> String {
             "nowhere".to_owned()
         }
@@ -321,6 +329,7 @@ mod tests {
             assert_eq!(said(wrapper.hold_reserve()), "hold");
             assert_eq!(said(wrapper.release_reserve()), "release");
             assert_eq!(wrapper.space().unwrap(), Some(SPACE));
+            assert!(!wrapper.is_there().unwrap());
             assert_eq!(wrapper.location(), "nowhere");
             assert!(wrapper.is_remote() && wrapper.shows_every_lease());
             assert_eq!(wrapper.clear_remains().unwrap(), 7);

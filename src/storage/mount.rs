@@ -20,6 +20,22 @@ pub const MARKER: &str = ".obbackup-mount";
 pub const SHARE_HINT: &str =
     "Check the server of the share and the network; a share that stays stale must be mounted anew.";
 
+/// The error with what to do about it, where it is about reading or writing below `root`.
+pub fn advised(error: Error, root: &Path) -> Error {
+    match error.kind() {
+        ErrorKind::NoSpace => error.hint(format!(
+            "Free space on the device of `{}`, or name a repository on another one.",
+            root.display()
+        )),
+        ErrorKind::Denied => error.hint(format!(
+            "Run as the user that owns `{}`, or give this user the right to write there.",
+            root.display()
+        )),
+        ErrorKind::Transient => error.hint(SHARE_HINT),
+        _ => error,
+    }
+}
+
 const MARKER_TEXT: &[u8] =
     b"This file tells obbackup that the device of this repository is mounted. Keep it.\n";
 
@@ -121,15 +137,22 @@ impl MountGuard {
 
     /// An error unless the directory may be used. `makes_repository`: it may be absent and without its marker.
     pub fn check(&self, makes_repository: bool) -> Result<()> {
-        let metadata = match fs::metadata(&self.root) {
+        let found = match fs::metadata(&self.root) {
+            Ok(metadata) if !metadata.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+            found => found,
+        };
+        let metadata = match found {
             Ok(metadata) => Some(metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let what = format!("`{}` is not a directory", self.root.display());
+                return Err(
+                    Error::new(ErrorKind::Usage, what).hint("Name a directory for the repository.")
+                );
+            }
             Err(error) => {
                 let error = Error::io(format!("cannot look at `{}`", self.root.display()), error);
-                return Err(match error.kind() {
-                    ErrorKind::Transient => error.hint(SHARE_HINT),
-                    _ => error,
-                });
+                return Err(advised(error, &self.root));
             }
         };
         if self.required {
@@ -251,6 +274,20 @@ mod tests {
         let refused = guard.check(true).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Io);
         assert!(refused.to_string().contains("not mounted"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_is_no_directory_and_nothing_lies_below_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for root in [file.path().to_owned(), file.path().join("below")] {
+            let refused = MountGuard::new(root, false).check(true).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Usage);
+            assert!(
+                refused.to_string().contains("is not a directory"),
+                "{refused}"
+            );
+            assert!(refused.hint_text().is_some());
+        }
     }
 
     #[test]

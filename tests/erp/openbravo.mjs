@@ -99,6 +99,23 @@ export async function record(entity, id, change) {
   return document.response?.data?.[0] ?? document;
 }
 
+/** The package of a module that does nothing. */
+export const HARMLESS = 'org.obbackup.harmless';
+
+/** Makes its .obx in a directory. */
+export function harmless(directory, version = '1.0.0') {
+  const root = path.join(directory, `obx-${version}`);
+  const data = path.join(root, HARMLESS, 'src-db/database/sourcedata');
+  fs.mkdirSync(data, { recursive: true });
+  for (const file of fs.readdirSync('harmless')) {
+    const text = fs.readFileSync(path.join('harmless', file), 'utf8');
+    fs.writeFileSync(path.join(data, file), text.replace('[1.0.0]', `[${version}]`));
+  }
+  const archive = path.join(root, `${HARMLESS}-${version}.obx`);
+  execFileSync('jar', ['--create', '--no-manifest', '--file', archive, HARMLESS], { cwd: root });
+  return archive;
+}
+
 /** Tomcat's process. */
 export function process_() {
   const found = execFileSync('pgrep', ['-f', 'org.apache.catalina.startup.Bootstrap'])

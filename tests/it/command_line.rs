@@ -217,7 +217,12 @@ fn what_is_not_there_ends_with_10_and_a_hint() {
     place
         .run("list --repository ./nowhere")
         .expect(10)
-        .says("is not a repository");
+        .says("there is no directory")
+        .says("hint: Check that its device is mounted");
+    place
+        .run("list --repository .")
+        .expect(10)
+        .says("is not a repository: it has no `repo.json`");
     place
         .run("list --repository nowhere")
         .expect(10)
@@ -298,13 +303,26 @@ fn init_writes_a_private_configuration_once() {
     place
         .run("init --repository ../repository")
         .expect(1)
-        .says("is a repository already");
+        .says("is a repository already")
+        .says("--take-over");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     assert!(
         !text.contains(".."),
         "the path is absolute and straight: {text}"
     );
     place.run("init").expect(2).says("--repository");
+}
+
+#[test]
+fn a_backup_does_not_fail_because_nothing_can_be_written_down_of_it() {
+    let place = Place::with_repository();
+    let state = place.path("erp/.obbackup/state");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("log"), "in the way").unwrap();
+    place
+        .run("backup --only sources")
+        .expect(0)
+        .says("warning: nothing is written down of this run");
 }
 
 #[test]

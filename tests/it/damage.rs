@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{TimeDelta, Utc};
 use obbackup::codec::Compression;
 use obbackup::error::ErrorKind;
 use obbackup::format::manifest::BackupId;
@@ -11,6 +12,7 @@ use obbackup::format::path;
 use obbackup::format::record::{LeaseMode, MarkKind};
 use obbackup::progress::Silent;
 use obbackup::repository::Repository;
+use obbackup::repository::prune::PruneOptions;
 use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
 use obbackup::storage::local::Local;
 
@@ -61,7 +63,7 @@ fn verify(repository: &Repository) -> Verification {
     repository.verify(&options, &Silent).unwrap()
 }
 
-/// Two backups, one deleted one, and a lease that is held.
+/// Two backups, a deleted one with its packs condemned, and the lease of somebody who died.
 fn sample(directory: &Path) -> [BackupId; 2] {
     let repository = Repository::init(Arc::new(Local::new(directory)), Compression::Zstd).unwrap();
     let first = take(&repository, 1).unwrap();
@@ -73,7 +75,22 @@ fn sample(directory: &Path) -> [BackupId; 2] {
     let backup = repository.resolve(&third.to_hex(), None).unwrap();
     repository.delete_backup(&backup, &lock).unwrap();
     repository.mark(first, MarkKind::Verified).unwrap();
+    let options = PruneOptions {
+        grace: TimeDelta::days(1),
+        repack_above_percent: 100,
+        now: Utc::now(),
+    };
+    let pruned = repository.prune(&lock, &options, &Silent).unwrap();
+    assert!(pruned.condemned_packs > 0, "{pruned:?}");
     drop(lock);
+    let lock = repository
+        .lock(LeaseMode::Write, "another instance", "backup")
+        .unwrap();
+    let leases = repository.storage().list(path::LOCKS).unwrap();
+    let lease = directory.join(&leases[0].path);
+    let held = fs::read(&lease).unwrap();
+    drop(lock);
+    fs::write(&lease, held).unwrap();
     let verification = verify(&repository);
     assert!(verification.is_sound(), "{:#?}", verification.findings);
     assert_eq!(verification.findings, []);
@@ -115,7 +132,16 @@ fn every_damage_to_every_object_is_found_and_named() {
     }
     assert_eq!(
         kinds_seen.into_iter().collect::<Vec<_>>(),
-        ["backups", "index", "marks", "packs", "repo.json", "runs"]
+        [
+            "backups",
+            "condemned",
+            "index",
+            "locks",
+            "marks",
+            "packs",
+            "repo.json",
+            "runs"
+        ]
     );
     assert!(cases >= 80, "{cases} cases");
 }
@@ -168,7 +194,8 @@ fn check(damaged: &Path, object: &str, damage: Damage, ids: &[BackupId; 2]) {
         // The backup only has to be verified again.
         assert_eq!(findings, [], "{case}");
     } else if !needed && matches!(damage, Damage::Delete) {
-        // The index and the record of the deleted backup have nobody left who misses them.
+        // The index and the record of the deleted backup, the list that condemns its packs and the lease have nobody left
+        // who misses them.
         assert!(
             findings
                 .iter()

@@ -1,4 +1,4 @@
-//! What forgetting and pruning a big repository takes of the machine's memory.
+//! What verifying, forgetting and pruning a big repository takes of the machine's memory.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -132,7 +132,8 @@ fn a_big_repository_is_forgotten_from_and_pruned_in_little_memory() {
     let log = place.path("said");
     let packs = chunks.div_ceil(CHUNKS_OF_PACK);
     for (what, words) in [
-        ("forget", &["forget", "--keep-last", "2"][..]),
+        ("verify", &["verify"][..]),
+        ("forget", &["forget", "--keep-last", "2"]),
         ("prune, condemning", &["prune", "--grace-hours", "24"]),
         ("prune, deleting", &["prune", "--grace-hours", "0"]),
     ] {

@@ -359,7 +359,7 @@ fn a_run_whose_repository_is_gone_stands_in_the_history() {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("is not a repository")
+            .contains("there is no directory")
     );
     let runs = place.json(&["log", "--runs", "--json"]);
     assert_eq!(runs["runs"][0]["outcome"], "not_found");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -209,7 +210,7 @@ fn bad_input_is_refused_with_a_hint_and_nothing_is_lost() {
     world.refused(
         &["backup", "--repository", &repository],
         10,
-        &["not a repository", "hint:"],
+        &["there is no directory", "hint:"],
     );
     let inside = text(world.instance.sources.join("backups"));
     world.refused(&["init", "--repository", &inside], 2, &["hint:"]);
@@ -322,13 +323,16 @@ fn a_backup_that_is_interrupted_leaves_the_repository_sound() {
     };
     world.init();
     let mut stopped = 0;
-    for milliseconds in [50, 150, 300, 500] {
+    for milliseconds in [0, 100, 250, 450] {
         let mut child = world
             .command(&["backup"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // Before its first words the signal ends it as it ends any program.
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        said.read_line(&mut String::new()).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         let status = Command::new("kill")
             .args(["-INT", &child.id().to_string()])

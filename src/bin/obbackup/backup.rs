@@ -6,14 +6,14 @@ use comfy_table::Cell;
 
 use obbackup::command::backup::{self, BackupOptions, BackupPlan};
 use obbackup::command::copy::{self, CopyOutcome, TakenAndCopied, copy_to_each};
-use obbackup::command::runs::back_up;
+use obbackup::command::runs::{Wanted, back_up};
 use obbackup::error::{ErrorKind, Result};
 use obbackup::format::manifest::{Part, Status};
 
 use crate::Outcome;
 use crate::arguments::Backup;
 use crate::output::{Output, counted, safe, size};
-use crate::session::Session;
+use crate::session::{Session, zone};
 use crate::show::summary_text;
 
 pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
@@ -37,20 +37,14 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<Outcome> {
     let configuration = session.configuration()?;
     let section = session.repository_choice()?.section;
     let targets = copy::targets(&configuration, &section, &arguments.copy_to)?;
-    let place = section.url;
-    let books = session.books(&instance, &configuration);
+    let wanted = Wanted {
+        place: &section.url,
+        options: &options,
+        surroundings: &surroundings,
+    };
     let open = || session.repository();
-    let taken = session.work(|progress| match &books {
-        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
-        None => back_up(
-            &instance,
-            &configuration,
-            open,
-            &options,
-            &surroundings,
-            progress,
-        ),
-    })?;
+    let taken = session
+        .work(|progress| back_up(&instance, &configuration, zone(), &wanted, open, progress))?;
     let copies = if targets.is_empty() {
         Vec::new()
     } else {

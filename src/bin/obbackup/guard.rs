@@ -10,8 +10,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use rustix::process::{Pid, Signal, kill_process};
 
-use obbackup::command::backup::{self, BackupOptions, BackupTaken};
+use obbackup::command::backup::{BackupOptions, BackupTaken};
 use obbackup::command::guard::{End, Observed, Verdict, Web, judge, judge_web, observe, put_back};
+use obbackup::command::runs::{Wanted, back_up};
 use obbackup::error::{Error, ErrorKind, IoContext, Result};
 use obbackup::format::manifest::{BackupType, Status};
 use obbackup::instance::Instance;
@@ -25,7 +26,7 @@ use crate::interrupt::{Listening, Signals};
 use crate::job::{self, Request};
 use crate::output::safe;
 use crate::restore::check_tomcat;
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 /// How often is looked whether the command ended or a signal came.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -211,13 +212,15 @@ fn take(session: &Session, instance: &Instance, command: &[OsString]) -> Result<
     };
     let surroundings = session.surroundings()?;
     let configuration = session.configuration()?;
-    let place = session.repository_choice()?.section.url;
-    let books = session.books(instance, &configuration);
-    let open = || -> Result<Repository> { session.repository() };
+    let wanted = Wanted {
+        place: &session.repository_choice()?.section.url,
+        options: &options,
+        surroundings: &surroundings,
+    };
+    let open = || session.repository();
     let listening = Listening::begin()?;
-    let taken = session.work_until(listening.flag(), |progress| match &books {
-        Some(books) => books.back_up(&place, open, &options, &surroundings, progress),
-        None => backup::run(instance, &open()?, &options, &surroundings, progress),
+    let taken = session.work_until(listening.flag(), |progress| {
+        back_up(instance, &configuration, zone(), &wanted, open, progress)
     })?;
     if taken.summary.status == Status::Partial {
         return Err(Error::new(

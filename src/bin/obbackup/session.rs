@@ -9,7 +9,6 @@ use chrono_tz::Tz;
 
 use obbackup::command::drill::DrillOptions;
 use obbackup::command::nights::Place;
-use obbackup::command::runs::Books;
 use obbackup::command::surroundings::Surroundings;
 use obbackup::command::throttle::Throttle;
 use obbackup::config::{
@@ -251,21 +250,6 @@ impl Session {
             _ => Show::All,
         };
         Terminal::new(show, cancel)
-    }
-
-    /// The books of the instance. Where they cannot be opened, that is a warning: the work goes on without.
-    pub fn books<'a>(
-        &self,
-        instance: &'a Instance,
-        configuration: &'a Configuration,
-    ) -> Option<Books<'a>> {
-        match Books::open(instance, configuration, zone()) {
-            Ok(books) => Some(books),
-            Err(error) => {
-                self.warn(&format!("nothing is written down of this run: {error}"));
-                None
-            }
-        }
     }
 
     /// The instance and what its schedules need.

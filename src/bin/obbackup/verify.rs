@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color};
+use obbackup::command::runs::Books;
 use obbackup::command::verify::{Verified, verify};
 use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::format::manifest::BackupId;
@@ -12,7 +13,7 @@ use crate::Outcome;
 use crate::arguments::Verify;
 use crate::drill;
 use crate::output::{Output, counted, safe, size};
-use crate::session::Session;
+use crate::session::{Session, zone};
 
 pub fn run(session: &Session, arguments: &Verify) -> Result<Outcome> {
     if arguments.drill {
@@ -46,13 +47,16 @@ fn tell(session: &Session, damage: &Error, place: &str) -> Result<()> {
         return Ok(());
     };
     let configuration = session.configuration()?;
-    if let Some(books) = session.books(&instance, &configuration) {
-        session.work_unseen(|progress| {
+    match Books::open(&instance, &configuration, zone()) {
+        Ok(books) => session.work_unseen(|progress| {
             books.verify_failed(place, damage, progress);
             Ok(())
-        })?;
+        }),
+        Err(error) => {
+            session.warn(&format!("nobody is told of the damage: {error}"));
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 fn text(output: &Output, verified: &Verified) -> String {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::{BACKUP, Books};
+use super::{BACKUP, Books, Wanted};
 use crate::command::backup::{BackupTaken, outcome_word};
 use crate::config::notify::Event;
 use crate::error::{Error, Result};
@@ -37,15 +37,14 @@ impl<'a> Watched<'a> {
     pub(super) fn new(
         books: &'a Books<'a>,
         inner: &'a dyn Progress,
-        place: &str,
-        kind: BackupType,
+        wanted: &Wanted<'_>,
         occasion: Option<Occasion>,
     ) -> Self {
         Self {
             books,
             inner,
-            place: place.to_owned(),
-            kind,
+            place: wanted.place.to_owned(),
+            kind: wanted.options.backup_type,
             occasion,
             started_at: Utc::now(),
             seen: Mutex::default(),

@@ -194,7 +194,7 @@ fn a_lock_that_is_not_to_be_had_is_waited_for_no_longer_than_told() {
             .err()
             .unwrap();
         assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_mins(1));
     });
 }
 

@@ -222,3 +222,26 @@ fn one_table_can_be_had_without_a_server() {
         assert_eq!(error.kind(), obbackup::error::ErrorKind::NotFound);
     });
 }
+
+#[test]
+fn values_of_a_hundred_megabytes_come_back() {
+    on_version(16, |cluster| {
+        let (database, copied) = ("large values", "large values again");
+        cluster.create_database(database);
+        cluster.psql(
+            database,
+            "CREATE TABLE large (id int, b bytea, t text);
+             ALTER TABLE large ALTER b SET STORAGE EXTERNAL;
+             INSERT INTO large SELECT 1, string_agg(sha512(int8send(n)), ''), NULL
+             FROM generate_series(1, 100 * 1048576 / 64) n;
+             INSERT INTO large VALUES (2, NULL, repeat(E'backslash \\\\ and\nlines ', 100 * 1048576 / 22))",
+        );
+        let memory = Memory::default();
+        let part = capture(cluster, database, &memory);
+        restore(cluster, &part, &memory, copied, &Silent);
+        let sums = "SELECT id, length(b), md5(b), length(t), md5(t) FROM large ORDER BY id";
+        let original = cluster.psql(database, sums);
+        assert!(original.contains(&(100 << 20).to_string()), "{original}");
+        assert_eq!(original, cluster.psql(copied, sums));
+    });
+}

@@ -170,6 +170,8 @@ fn each_command_keeps_to_its_budget() {
     assert!(table.total("nightly backup") <= 15);
     assert!(table.total("restore of one file") <= 8);
     assert!(table.total("restore of all") <= 60);
+    // All objects, and once more the indexes and the manifests.
+    assert!(table.count("verify --read-data", "LIST") <= 3);
     assert!(
         table.count("nightly backup", "GET") <= table.count("nightly backup, cold cache", "GET")
     );

@@ -7,7 +7,9 @@
     // What stands in for the application during a restore says so by this.
     STAND_IN = 'X-Obbackup',
     NOT_FOUND = 404,
-    DATE_WIDTH = 140,
+    // The grid gives a date with its time the width of a date, and no text more than 200.
+    WIDTHS = { dateTaken: 140, backupLabel: 250 },
+    NAME_LENGTH = 80,
     label = OB.OBBKP.label,
     html = OB.OBBKP.html,
     dialogs = OB.OBBKP.dialogs;
@@ -42,6 +44,15 @@
   function ask(view, handler, request) {
     view.messageBar.hide();
     call(view, handler, request, function(answer) {
+      answered(view, answer);
+    });
+  }
+
+  function refresh(view) {
+    view.messageBar.hide();
+    call(view, 'RefreshHandler', {}, function(answer) {
+      // Not even what is running can be said: the library is missing or unfit.
+      view.obbkpState.isBroken = answer.running === undefined;
       answered(view, answer);
     });
   }
@@ -127,7 +138,7 @@
       if (state.isRestoring && !answer.isRestore) {
         // It has ended before it stopped the application.
         message = message || answer.restored;
-        ask(view, 'RefreshHandler');
+        refresh(view);
       }
       state.running = answer.running;
       state.isRestoring = answer.isRestore === true;
@@ -157,7 +168,7 @@
       state.finished = answer.finished;
       message = message || answer.outcome;
       if (!answer.repository) {
-        ask(view, 'RefreshHandler');
+        refresh(view);
       }
     }
     if (message) {
@@ -166,12 +177,13 @@
     view.toolBar.updateButtonState(true);
   }
 
-  // The grid gives a date with its time the width of a date.
   function widen(grid) {
-    var number = grid.getFieldNum('dateTaken');
-    if (number >= 0 && grid.getField(number).width < DATE_WIDTH) {
-      grid.resizeField(number, DATE_WIDTH);
-    }
+    Object.keys(WIDTHS).forEach(function(name) {
+      var number = grid.getFieldNum(name);
+      if (number >= 0 && grid.getField(number).width < WIDTHS[name]) {
+        grid.resizeField(number, WIDTHS[name]);
+      }
+    });
   }
 
   function nameRepository(view) {
@@ -179,7 +191,7 @@
       call(view, 'RepositoryHandler', values, function(answer) {
         answered(view, answer);
         if (!answer.problem) {
-          ask(view, 'RefreshHandler');
+          refresh(view);
         }
       });
     });
@@ -226,7 +238,7 @@
         }
       });
       widen(view.viewGrid);
-      ask(view, 'RefreshHandler');
+      refresh(view);
     }
     return view.obbkpState;
   }
@@ -234,6 +246,15 @@
   function selected(view) {
     var records = view.viewGrid.getSelectedRecords();
     return records && records.length === 1 ? records[0] : null;
+  }
+
+  // What a person knows a backup by.
+  function named(record) {
+    var taken = OB.Utilities.Date.JSToOB(record.dateTaken, OB.Format.dateTime);
+    return [record._identifier, taken, record.backupLabel]
+      .filter(Boolean)
+      .join(', ')
+      .slice(0, NAME_LENGTH);
   }
 
   function button(name, position, act, needsOne, update) {
@@ -244,7 +265,12 @@
         title: label(name),
         prompt: label(name + 'Help'),
         action: function() {
-          act(this.view, needsOne ? selected(this.view) : null);
+          if (this.view.obbkpState.isBroken) {
+            // Says again what is wrong, or finds it mended.
+            refresh(this.view);
+          } else {
+            act(this.view, needsOne ? selected(this.view) : null);
+          }
         },
         updateState: function() {
           var state = watch(this.view),
@@ -309,9 +335,7 @@
     'Delete',
     540,
     function(view, record) {
-      isc.ask(label('DeleteConfirm') + ' ' + html(record._identifier), function(
-        yes
-      ) {
+      isc.ask(label('DeleteConfirm') + ' ' + html(named(record)), function(yes) {
         if (yes) {
           ask(view, 'DeleteHandler', { row: record.id });
         }
@@ -320,6 +344,6 @@
     true
   );
   button('Refresh', 550, function(view) {
-    ask(view, 'RefreshHandler');
+    refresh(view);
   });
 })();

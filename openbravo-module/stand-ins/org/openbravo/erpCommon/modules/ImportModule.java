@@ -7,17 +7,19 @@ import org.openbravo.service.centralrepository.Module;
 public class ImportModule implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  private final transient Module[] modules;
+  private final transient Module[] toInstall;
+  private final transient Module[] toUpdate;
 
-  public ImportModule(Module... modules) {
-    this.modules = modules;
+  public ImportModule(Module[] toInstall, Module[] toUpdate) {
+    this.toInstall = toInstall;
+    this.toUpdate = toUpdate;
   }
 
   public Module[] getModulesToInstall() {
-    return modules;
+    return toInstall;
   }
 
   public Module[] getModulesToUpdate() {
-    return new Module[0];
+    return toUpdate;
   }
 }

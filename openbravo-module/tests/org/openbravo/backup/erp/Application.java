@@ -13,7 +13,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
 import java.util.stream.Collectors;
 
 import javax.servlet.Filter;
@@ -46,10 +48,13 @@ import org.openbravo.service.centralrepository.Module;
  */
 final class Application implements AutoCloseable {
   static final String MODULE_MANAGEMENT = "/ad_forms/ModuleManagement.html";
+  private static final String KERNEL = "/org.openbravo.client.kernel";
   private static final String CONTEXT = "/openbravo";
   private static final String ROLE = "role";
 
   private final Tomcat tomcat = new Tomcat();
+  /** What action handlers are asked waits for this. */
+  private volatile CountDownLatch gate = new CountDownLatch(0);
   /** What Module Management was asked to do, request by request. */
   private final List<String> changes = Collections.synchronizedList(new ArrayList<>());
 
@@ -67,13 +72,14 @@ final class Application implements AutoCloseable {
     context.addMimeMapping("css", "text/css");
     context.addMimeMapping("js", "text/javascript");
     add(context, "/*", new SignedIn());
+    add(context, KERNEL, new Gate());
     add(context, MODULE_MANAGEMENT, (Filter) module.loadClass(InstallFilter.class.getName())
         .getDeclaredConstructor()
         .newInstance());
     add(context, "/", new DefaultServlet());
     add(context, "/login", new Login());
     add(context, MODULE_MANAGEMENT, new ModuleManagement());
-    add(context, "/org.openbravo.client.kernel", new KernelServlet());
+    add(context, KERNEL, new KernelServlet());
     // Asked for, it is there.
     tomcat.getConnector();
     tomcat.start();
@@ -104,8 +110,18 @@ final class Application implements AutoCloseable {
     return changes;
   }
 
+  /** Lets what action handlers are asked wait until {@link #openGate}. */
+  void closeGate() {
+    gate = new CountDownLatch(1);
+  }
+
+  void openGate() {
+    gate.countDown();
+  }
+
   @Override
   public void close() throws LifecycleException {
+    openGate();
     tomcat.stop();
     tomcat.destroy();
   }
@@ -134,10 +150,18 @@ final class Application implements AutoCloseable {
           .POST(HttpRequest.BodyPublishers.ofString(form)));
     }
 
-    /** Chooses modules for Module Management to install. */
-    void choose(String... packages) throws IOException, InterruptedException {
-      post("/login", "choose=" + URLEncoder.encode(String.join(",", packages),
-          StandardCharsets.UTF_8));
+    /** Chooses modules, each a package and a version, for Module Management to install. */
+    void choose(String... modules) throws IOException, InterruptedException {
+      choose(modules, new String[0]);
+    }
+
+    /** The same where others are to be updated to these versions. */
+    void choose(String[] toInstall, String[] toUpdate) throws IOException, InterruptedException {
+      post("/login", "choose=" + joined(toInstall) + "&update=" + joined(toUpdate));
+    }
+
+    private String joined(String... modules) {
+      return URLEncoder.encode(String.join(",", modules), StandardCharsets.UTF_8);
     }
 
     HttpResponse<String> call(String handler, String token, String... fields)
@@ -162,12 +186,27 @@ final class Application implements AutoCloseable {
     }
 
     private URI action(String handler) {
-      return URI.create(url("/org.openbravo.client.kernel?_action=org.openbravo.backup.erp." + handler));
+      return URI.create(url(KERNEL + "?_action=org.openbravo.backup.erp." + handler));
     }
 
     private HttpResponse<String> send(HttpRequest.Builder request)
         throws IOException, InterruptedException {
       return client.send(request.build(), HttpResponse.BodyHandlers.ofString());
+    }
+  }
+
+  private final class Gate extends HttpFilter {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    protected void doFilter(HttpServletRequest request, HttpServletResponse response,
+        FilterChain chain) throws IOException, ServletException {
+      try {
+        gate.await();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+      chain.doFilter(request, response);
     }
   }
 
@@ -202,18 +241,23 @@ final class Application implements AutoCloseable {
         response.getWriter().write(token);
       }
       if (request.getParameter("choose") != null) {
-        Module[] modules = Arrays.stream(request.getParameter("choose").split(","))
-            .map(Login::module)
-            .toArray(Module[]::new);
-        session.setAttribute("INSTALLMODULE|IMPORTMODULE", new ImportModule(modules));
+        session.setAttribute("INSTALLMODULE|IMPORTMODULE", new ImportModule(
+            modules(request.getParameter("choose")), modules(request.getParameter("update"))));
       }
     }
 
-    private static Module module(String javaPackage) {
+    private static Module[] modules(String named) {
+      return Arrays.stream(Objects.requireNonNullElse(named, "").split(","))
+          .filter(name -> !name.isEmpty())
+          .map(name -> module(name.split(" ")))
+          .toArray(Module[]::new);
+    }
+
+    private static Module module(String... named) {
       Module module = new Module();
-      module.setModuleID(javaPackage.toUpperCase());
-      module.setPackageName(javaPackage);
-      module.setVersionNo("1.0.0");
+      module.setModuleID(named[0].toUpperCase());
+      module.setPackageName(named[0]);
+      module.setVersionNo(named[1]);
       return module;
     }
   }

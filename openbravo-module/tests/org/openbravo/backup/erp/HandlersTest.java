@@ -118,6 +118,18 @@ class HandlersTest {
     JSONObject problem = answer.getJSONObject("problem");
     assertEquals("error", problem.getString("type"));
     assertTrue(problem.getString("title").contains("/proc/backups"), problem.toString());
+
+    for (String handler : List.of("PinHandler", "VerifyHandler", "DeleteHandler")) {
+      problem = administrator.ask(handler, "row", "gone", "pinned", "true").getJSONObject("problem");
+      assertEquals("This backup is not there any more.", problem.getString("title"), handler);
+      assertFalse(problem.getString("text").isEmpty(), handler);
+    }
+
+    String there = World.repository(administrator).toString();
+    problem = administrator.ask("RepositoryHandler", "repository", there).getJSONObject("problem");
+    assertTrue(problem.getString("title").contains("already"), problem.toString());
+    String advice = problem.getString("text");
+    assertTrue(advice.startsWith("On the server: ") && advice.contains("--take-over"), advice);
   }
 
   private static MirroredBackup row(String label) {

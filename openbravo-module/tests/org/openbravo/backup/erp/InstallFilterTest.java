@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.openbravo.backup.data.MirroredBackup;
 import org.openbravo.dal.service.OBDal;
+import org.openbravo.model.ad.module.Module;
 
 /** The backup before Module Management changes modules. */
 class InstallFilterTest {
@@ -41,7 +42,7 @@ class InstallFilterTest {
 
   @Test
   void aBackupIsTakenBeforeAnInstallAndLetsThatPassOnce() throws Exception {
-    administrator.choose("org.example.one", "org.example.two");
+    administrator.choose("org.example.one 1.0.0", "org.example.two 1.1.0");
     assertTrue(change(INSTALL).contains(BACKUP_PAGE));
     assertEquals(List.of(), application.changes());
     assertEquals("success", World.outcome(administrator).getString("type"));
@@ -49,7 +50,7 @@ class InstallFilterTest {
     assertEquals(List.of("Command=INSTALL3 accepted=N inpcRecordId=1"), application.changes());
     MirroredBackup newest = newest();
     assertEquals("automated", newest.get("backupType"));
-    assertEquals("before installing org.example.one 1.0.0, org.example.two 1.0.0",
+    assertEquals("before installing org.example.one 1.0.0, org.example.two 1.1.0",
         newest.get("backupLabel"));
 
     assertTrue(change(INSTALL).contains(BACKUP_PAGE));
@@ -58,15 +59,36 @@ class InstallFilterTest {
   }
 
   @Test
+  void theBackupBeforeAnUpdateNamesBothVersions() throws Exception {
+    Module installed = new Module();
+    installed.set("id", "ORG.EXAMPLE.OLD");
+    installed.set("javaPackage", "org.example.old");
+    installed.set("version", "1.0.0");
+    OBDal.getInstance().save(installed);
+    String[] update = { "org.example.old 1.2.0" };
+    administrator.choose(new String[0], update);
+    assertTrue(change(INSTALL).contains(BACKUP_PAGE));
+    assertEquals("success", World.outcome(administrator).getString("type"));
+    assertEquals("before updating org.example.old 1.0.0 → 1.2.0", newest().get("backupLabel"));
+    assertTrue(change(INSTALL).contains("The modules are changed"));
+
+    administrator.choose(new String[] { "org.example.new 3.0.0" }, update);
+    assertTrue(change(INSTALL).contains(BACKUP_PAGE));
+    World.outcome(administrator);
+    assertEquals("before installing org.example.new 3.0.0, org.example.old 1.0.0 → 1.2.0",
+        newest().get("backupLabel"));
+  }
+
+  @Test
   void aBackupLetsNoOtherModulesAndNoOtherSessionPass() throws Exception {
-    administrator.choose("org.example.one");
+    administrator.choose("org.example.one 1.0.0");
     change(INSTALL);
     World.outcome(administrator);
-    administrator.choose("org.example.other");
+    administrator.choose("org.example.other 1.0.0");
     assertTrue(change(INSTALL).contains(BACKUP_PAGE));
     World.outcome(administrator);
     Application.User second = application.new User(World.SYSTEM_ADMINISTRATOR);
-    second.choose("org.example.other");
+    second.choose("org.example.other 1.0.0");
     assertTrue(second.post(Application.MODULE_MANAGEMENT, INSTALL).body().contains(BACKUP_PAGE));
     World.outcome(administrator);
     assertEquals(List.of(), application.changes());
@@ -87,7 +109,7 @@ class InstallFilterTest {
     Path away = repository.resolveSibling("away");
     Files.move(repository, away);
     try {
-      administrator.choose("org.example.one");
+      administrator.choose("org.example.one 1.0.0");
       change(INSTALL);
       JSONObject outcome = World.outcome(administrator);
       assertEquals("error", outcome.getString("type"));
@@ -104,7 +126,7 @@ class InstallFilterTest {
   void othersAndOtherRequestsPassWithoutABackup() throws Exception {
     int before = OBDal.getInstance().createCriteria(MirroredBackup.class).list().size();
     Application.User client = application.new User("1000000");
-    client.choose("org.example.one");
+    client.choose("org.example.one 1.0.0");
     // Openbravo itself refuses these; the filter starts nothing for them.
     client.post(Application.MODULE_MANAGEMENT, INSTALL);
     application.new User(null).post(Application.MODULE_MANAGEMENT, INSTALL);

@@ -46,7 +46,7 @@ class WithoutLibraryTest {
 
   @Test
   void modulesAreNotChangedAndThePageSaysWhy() throws Exception {
-    administrator.choose("org.example.one");
+    administrator.choose("org.example.one 1.0.0");
     String page = administrator.post(Application.MODULE_MANAGEMENT, "Command=INSTALL3").body();
     assertTrue(page.contains("data-failed='true'"), page);
     assertTrue(page.contains("WEB-INF/lib"), page);

@@ -150,7 +150,7 @@ class ReloadTest {
       long begun = System.nanoTime();
       context.reload();
       slowest = Math.max(slowest, (System.nanoTime() - begun) / 1_000_000);
-      assertEquals(0, World.nativeThreads());
+      World.awaitNoNativeThreads();
       get("/one/backup");
     }
     System.gc();
@@ -166,7 +166,7 @@ class ReloadTest {
     assertTrue(moreMemory <= RELOADS * KIB_PER_RELOAD, "memory");
     assertTrue(slowest < 10_000, "a reload took " + slowest + " ms");
     context.stop();
-    assertEquals(0, World.nativeThreads());
+    World.awaitNoNativeThreads();
     assertEquals(List.of(), children());
   }
 
@@ -189,7 +189,7 @@ class ReloadTest {
     one.stop();
     assertEquals("backup", get("/two/progress").get("operation"));
     two.stop();
-    assertEquals(0, World.nativeThreads());
+    World.awaitNoNativeThreads();
   }
 
   /** Processes that this one has started and that have not ended. */

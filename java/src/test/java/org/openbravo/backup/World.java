@@ -2,12 +2,14 @@ package org.openbravo.backup;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -92,6 +94,15 @@ final class World {
           return false;
         }
       }).count();
+    }
+  }
+
+  /** Waits until the library has no thread: one that has ended is still listed for a moment. */
+  static void awaitNoNativeThreads() throws Exception {
+    Instant deadline = Instant.now().plusSeconds(5);
+    while (nativeThreads() > 0) {
+      assertTrue(Instant.now().isBefore(deadline), nativeThreads() + " threads of the library");
+      Thread.sleep(1);
     }
   }
 

@@ -1,10 +1,8 @@
 package org.openbravo.backup.erp;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -67,20 +65,26 @@ public class InstallFilter implements Filter {
     }
     if (command.equals(INSTALL) && session.getAttribute(IMPORT) instanceof ImportModule) {
       ImportModule modules = (ImportModule) session.getAttribute(IMPORT);
-      List<Module> all = new ArrayList<>();
-      all.addAll(Arrays.asList(modules.getModulesToInstall()));
-      all.addAll(Arrays.asList(modules.getModulesToUpdate()));
       Set<String> ids = new TreeSet<>();
       Set<String> names = new TreeSet<>();
-      for (Module module : all) {
+      for (Module module : modules.getModulesToInstall()) {
         ids.add(module.getModuleID());
         names.add(module.getPackageName() + " " + module.getVersionNo());
       }
-      return new Change(session, command, ids, "BeforeInstall", names);
+      String message = ids.isEmpty() ? "BeforeUpdate" : "BeforeInstall";
+      for (Module module : modules.getModulesToUpdate()) {
+        ids.add(module.getModuleID());
+        names.add(Modules.name(module.getModuleID()) + " → " + module.getVersionNo());
+      }
+      return new Change(session, command, ids, message, names);
     }
     if (command.equals(UNINSTALL) && request.getParameterValues(NODES) != null) {
       Set<String> ids = new TreeSet<>(Arrays.asList(request.getParameterValues(NODES)));
-      return new Change(session, command, ids, "BeforeUninstall", Modules.names(ids));
+      Set<String> names = new TreeSet<>();
+      for (String id : ids) {
+        names.add(Modules.name(id));
+      }
+      return new Change(session, command, ids, "BeforeUninstall", names);
     }
     return null;
   }

@@ -9,6 +9,7 @@ import java.time.ZonedDateTime;
 import java.util.Date;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.NoSuchElementException;
 
 import org.openbravo.backup.Backup;
 import org.openbravo.backup.BackupSummary;
@@ -84,11 +85,15 @@ final class Mirror {
     }
   }
 
-  /** The id of the backup that a row of the table stands for. */
+  /**
+   * The id of the backup that a row of the table stands for.
+   *
+   * @throws NoSuchElementException where the window shows a row that is gone
+   */
   static String backup(String row) {
     MirroredBackup mirrored = OBDal.getInstance().get(MirroredBackup.class, row);
     if (mirrored == null) {
-      throw new IllegalArgumentException("There is no such row any more");
+      throw new NoSuchElementException(row);
     }
     return mirrored.getBackupHash();
   }

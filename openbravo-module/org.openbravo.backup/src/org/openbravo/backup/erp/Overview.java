@@ -46,7 +46,9 @@ final class Overview {
     // Of one whose process was killed nobody has written down when it ended.
     Instant ended = restore.finishedAt() == null ? restore.startedAt() : restore.finishedAt();
     boolean isNews = ended.isAfter(Instant.now().minus(NEWS));
-    return canUndo || isNews ? Replacement.outcome(restore).json().put("canUndo", canUndo) : null;
+    return canUndo || isNews
+        ? Replacement.outcome(restore, canUndo).json().put("canUndo", canUndo)
+        : null;
   }
 
   private static JSONObject described(StorageUse use, int backups) throws JSONException {

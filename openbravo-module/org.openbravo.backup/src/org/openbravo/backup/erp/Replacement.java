@@ -9,15 +9,17 @@ final class Replacement {
   private Replacement() {
   }
 
-  static Outcome outcome(RestoreStatus restore) {
+  /** With the word that the state before is kept, where it is. */
+  static Outcome outcome(RestoreStatus restore, boolean isKept) {
     String state = restore.isUndo() ? Texts.text("StateBefore", Texts.time(restore.takenAt()))
         : Texts.text("StateOfBackup", restore.backup().substring(0, Mirror.SHORT_ID),
             Texts.time(restore.takenAt()));
     RestoreStatus.Outcome outcome = restore.outcome();
     if (outcome.isRestored()) {
       long seconds = Duration.between(restore.startedAt(), restore.finishedAt()).toSeconds();
+      String since = Texts.text("InPlaceSince", Texts.time(restore.finishedAt()), seconds);
       return Outcome.success(Texts.text("InPlace", state),
-          Texts.text("InPlaceSince", Texts.time(restore.finishedAt()), seconds));
+          isKept ? since + ' ' + Texts.text("OldKept") : since);
     }
     String message = Texts.sentence(outcome.message());
     return Outcome.error(Texts.word("Verdict", outcome.verdict()),

@@ -28,7 +28,7 @@ public class StatusHandler extends SystemAdministratorHandler {
       status.put("outcome", backups.outcome().json());
     }
     if (restore != null && !restoring) {
-      status.put("restored", Replacement.outcome(restore).json());
+      status.put("restored", Replacement.outcome(restore, false).json());
     }
     return status;
   }

@@ -1,6 +1,7 @@
 package org.openbravo.backup.erp;
 
 import java.util.Map;
+import java.util.NoSuchElementException;
 
 import javax.servlet.http.HttpServletRequest;
 
@@ -56,6 +57,8 @@ abstract class SystemAdministratorHandler extends BaseActionHandler {
     } catch (LinkageError e) {
       log.error(getClass().getSimpleName(), e);
       problem = Outcome.of(e);
+    } catch (NoSuchElementException e) {
+      problem = Outcome.error(Texts.text("Gone"), Texts.text("GoneHelp"));
     } catch (RuntimeException e) {
       problem = Outcome.of(e);
       log.warn("{}: {}", getClass().getSimpleName(), e);

@@ -12,7 +12,9 @@ import org.openbravo.erpCommon.utility.OBMessageUtils;
 /** What people read, in the language of the session; so a thread without one has to be given it. */
 final class Texts {
   private static final String PREFIX = "OBBKP_";
-  private static final Pattern COMMAND = Pattern.compile("(?:^|`|: )obbackup (\\w+)");
+  // The window makes repositories, but takes none over.
+  private static final Pattern COMMAND = Pattern
+      .compile("(?:^|`|: )obbackup (\\w+(?: --(?:share|take-over))?)");
   private static final Pattern NO_NAME = Pattern.compile("\\W+");
   private static final Pattern FIRST_WORD = Pattern.compile("[a-z]+\\b(?![./])");
 

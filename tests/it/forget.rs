@@ -19,6 +19,21 @@ fn judged(plan: &Value) -> Vec<(String, bool)> {
         .collect()
 }
 
+/// The first of `taken` is pinned, and nothing guards the others.
+fn assert_room_overrules_rules_and_no_guard(world: &World, taken: &[String]) {
+    for (gib, fits, goes) in [("1", true, 0), ("0", false, 4)] {
+        let plan = world.json(&["forget", "--dry-run", "--max-space-gib", gib]);
+        assert_eq!(plan["goes"], goes, "{plan:#}");
+        let judged = judged(&plan);
+        let expected = |id| judged.contains(&(String::clone(id), fits));
+        assert!(taken[1..].iter().all(expected), "{plan:#}");
+        assert!(judged.contains(&(taken[0].clone(), true)), "{plan:#}");
+        let why = &plan["backups"][2]["reasons"][0];
+        let words = "older than what fits into the limit of space";
+        assert_eq!(why == words, !fits, "{plan:#}");
+    }
+}
+
 #[test]
 fn what_no_rule_keeps_goes_and_the_rest_can_be_restored() {
     let Some(world) = World::new("forgetful") else {
@@ -83,18 +98,7 @@ fn what_no_rule_keeps_goes_and_the_rest_can_be_restored() {
         7
     );
 
-    // A limit of room overrules rules, and no guard.
-    for (gib, fits, goes) in [("1", true, 0), ("0", false, 4)] {
-        let plan = world.json(&["forget", "--dry-run", "--max-space-gib", gib]);
-        assert_eq!(plan["goes"], goes, "{plan:#}");
-        let judged = judged(&plan);
-        let expected = |id| judged.contains(&(String::clone(id), fits));
-        assert!(taken[1..].iter().all(expected), "{plan:#}");
-        assert!(judged.contains(&(taken[0].clone(), true)), "{plan:#}");
-        let why = &plan["backups"][2]["reasons"][0];
-        let words = "older than what fits into the limit of space";
-        assert_eq!(why == words, !fits, "{plan:#}");
-    }
+    assert_room_overrules_rules_and_no_guard(&world, &taken);
 
     // The same rules from the file.
     let configuration = world.instance.sources.join("config/obbackup.toml");

@@ -277,7 +277,7 @@ fn webhooks_are_encrypted_and_their_failures_are_told_without_the_address() {
             &format!("http://127.0.0.1:{}", unwilling.port),
             "",
         ),
-        hook("refused", &format!("http://127.0.0.1:{}", CLOSED), ""),
+        hook("refused", &format!("http://127.0.0.1:{CLOSED}"), ""),
         hook(
             "hangs",
             &format!("http://127.0.0.1:{}", silent()),

@@ -92,7 +92,7 @@ bench-downtime:
 	OBBACKUP_BENCH_MEGABYTES=200 $(CARGO) test --locked --test it restore_live::downtime -- --ignored --nocapture
 	OBBACKUP_BENCH_MEGABYTES=4000 $(CARGO) test --locked --test it restore_live::downtime -- --ignored --nocapture
 
-# The page in each of its states, light and dark, into target/screenshots.
+# The page in each of its states, light and dark, wide and narrow, into target/screenshots.
 screenshots:
 	tests/support/setup.sh
 	$(CARGO) test --locked --test it page_browser::pictures -- --ignored

@@ -240,6 +240,10 @@ impl Application for Mute<'_> {
     fn probe(&self, _progress: &dyn Progress) -> Result<()> {
         Ok(())
     }
+
+    fn how_to_start(&self) -> String {
+        self.0.how_to_start()
+    }
 }
 
 /// Puts database, sources and web application back to what they were at `backup`. The broken state is kept, as by any
@@ -377,6 +381,10 @@ mod tests {
                 return Err(Error::new(ErrorKind::Failure, "ended"));
             }
             self.answers.as_ref().copied().map_err(Error::duplicate)
+        }
+
+        fn how_to_start(&self) -> String {
+            "fake".to_owned()
         }
     }
 

@@ -175,7 +175,11 @@ impl ConfigurationFile {
                 true
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(error) => return Err(Error::io(failed(), error).with_kind(ErrorKind::Denied)),
+            Err(error) => {
+                return Err(Error::io(failed(), error)
+                    .with_kind(ErrorKind::Denied)
+                    .hint("Run this as root, or as the owner of source.path."));
+            }
         };
         let configuration = Configuration::parse(&text, path)?;
         let document = text.parse::<DocumentMut>().map_err(|error| {

@@ -20,7 +20,7 @@ use crate::command::list::{BackupSummary, ListOptions, list as listed};
 use crate::command::nights::schedules;
 use crate::command::pin::set_pin;
 use crate::command::prune;
-use crate::command::restore::states::kept_states;
+use crate::command::restore::states::{KeptState, kept_states};
 use crate::command::restore::{self, Destination, RestoreOptions};
 use crate::command::runs::{Books, Wanted, back_up, recent};
 use crate::command::show::show as detail;
@@ -347,10 +347,13 @@ pub fn job(place: &Workplace, request: &str) -> Result<String> {
         Some(job) => StatusReport {
             restore: Some(job::Place::of(&instance).find(job)?),
             runs: None,
+            old_states: None,
         },
     };
-    let can_undo = kept_states(&instance.source_path)
-        .is_ok_and(|states| states.iter().any(|state| state.is_replaced));
+    let can_undo = kept_states(&instance.source_path).is_ok_and(|states| {
+        let last = states.iter().find(|state| state.is_replaced);
+        last.is_some_and(KeptState::can_come_back)
+    });
     to_json(&Answer { report, can_undo })
 }
 

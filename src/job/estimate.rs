@@ -21,6 +21,7 @@ pub(super) struct Estimate {
     /// The part of the stage that its earlier activities were, where only theirs are known.
     done_part: f64,
     highest: f64,
+    has_staged: bool,
 }
 
 /// Numbers for people.
@@ -45,6 +46,7 @@ impl Estimate {
             activity_total: None,
             done_part: 0.0,
             highest: 0.0,
+            has_staged: false,
         }
     }
 
@@ -59,6 +61,7 @@ impl Estimate {
             seconds: now.saturating_duration_since(self.since).as_secs_f64(),
         };
         self.stage = stage;
+        self.has_staged |= stage == Stage::Staging;
         self.since = now;
         self.stage_bytes = done_bytes;
         self.activity_bytes = done_bytes;
@@ -97,8 +100,14 @@ impl Estimate {
                     (elapsed.as_secs_f64() / expected.as_secs_f64()).min(0.95)
                 }),
         };
+        let (reached, fraction) = if self.stage == Stage::Stopping && !self.has_staged {
+            // For want of room the application is stopped first: the most is still to come.
+            (Stage::SafetyBackup, 1.0)
+        } else {
+            (self.stage, fraction)
+        };
         // A bar that goes back makes people doubt all of it.
-        self.highest = self.highest.max(percent(self.stage, fraction));
+        self.highest = self.highest.max(percent(reached, fraction));
         let rate = (elapsed > SETTLING && done > 0).then(|| rate(done, elapsed));
         let of_stage = match (total, rate) {
             (Some(total), Some(rate)) => Some(Duration::from_secs(
@@ -179,6 +188,20 @@ mod tests {
         let probing = estimate.measure(550, begun).percent;
         estimate.stage(Stage::Stopping, 550, begun);
         assert_eq!(estimate.measure(550, begun).percent, probing);
+    }
+
+    #[test]
+    fn an_application_that_is_stopped_before_anything_is_staged_leaves_room_in_the_bar() {
+        let begun = Instant::now();
+        let mut estimate = Estimate::new(Vec::new(), begun);
+        estimate.stage(Stage::SafetyBackup, 0, begun);
+        estimate.stage(Stage::Stopping, 0, begun);
+        assert_eq!(estimate.measure(0, begun + SECOND).percent, 30);
+        estimate.expect_bytes(1000);
+        estimate.stage(Stage::Staging, 0, begun);
+        assert_eq!(estimate.measure(500, begun + SECOND).percent, 55);
+        estimate.stage(Stage::Stopping, 0, begun);
+        assert_eq!(estimate.measure(1000, begun).percent, 85);
     }
 
     #[test]

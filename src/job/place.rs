@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::stage::{Stage, Timing};
-use super::status::{Outcome, Status};
+use super::status::{Outcome, Status, Verdict};
 use crate::config::{Owner, Secret, write_private};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::id::random_id;
@@ -248,16 +248,16 @@ impl Place {
         Ok(None)
     }
 
-    /// Says what came of the last job, whose process ended without a word.
+    /// Says what came of the last job, whose process ended without a word, or with one that somebody has to act.
     pub fn settle(&self, outcome: Outcome) -> Result<()> {
         let _lock = self.lock()?;
         let Some(id) = self.ids()?.pop() else {
             return Ok(());
         };
-        let Some(mut status) = self
-            .status(&id)?
-            .filter(|status| status.finished_at.is_none())
-        else {
+        let Some(mut status) = self.status(&id)?.filter(|status| {
+            let outcome = status.outcome.as_ref();
+            outcome.is_none_or(|outcome| outcome.verdict == Verdict::ActionNeeded)
+        }) else {
             return Ok(());
         };
         status.finished_at = Some(Utc::now());

@@ -103,10 +103,9 @@ impl Scribe {
                 Ok(Event::Trouble(why)) => {
                     self.note(&why);
                     let mut status = self.shared.status();
-                    status.put_back = Some(PutBack {
-                        at: status.stage,
-                        because: why,
-                    });
+                    let at = status.stage;
+                    // What goes wrong on the way back is not why that was taken.
+                    status.put_back.get_or_insert(PutBack { at, because: why });
                 }
                 Ok(Event::End(outcome)) => return self.end(outcome),
                 Err(RecvTimeoutError::Timeout) => {

@@ -177,3 +177,50 @@ fn old_jobs_go_and_the_last_good_one_tells_how_long_things_take() {
     let timings = place.earlier_timings("99");
     assert!(timings.iter().any(|timing| timing.stage == Stage::Probing));
 }
+
+#[test]
+fn what_somebody_had_to_act_on_is_settled_by_whoever_puts_it_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path());
+    let ends = |id: &str, kind| {
+        let job = Job::begin(&place, id, about(), Shown::default()).unwrap();
+        job.finish(Outcome::failed(&Error::new(kind, "no")))
+            .unwrap();
+        let settled = Outcome::recovered(Verdict::PutBack, "put back now");
+        place.settle(settled).unwrap();
+        place.find(id).unwrap().outcome.unwrap()
+    };
+    let settled = ends("1", ErrorKind::ActionNeeded);
+    assert_eq!(
+        (settled.verdict, settled.message.as_str()),
+        (Verdict::PutBack, "put back now")
+    );
+    // That one is over.
+    assert_eq!(
+        ends("2", ErrorKind::Denied).verdict,
+        Verdict::NothingChanged
+    );
+}
+
+/// The reason is what failed first, not what fails while the old state is put back.
+#[test]
+fn why_the_old_state_is_put_back_stays_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path());
+    let job = Job::begin(&place, "1", about(), Shown::default()).unwrap();
+    let watched = job.watch(&Silent);
+    for (stage, why) in [
+        ("waiting for the application", "500"),
+        ("starting Tomcat", "no JVM"),
+    ] {
+        watched.stage(stage, None);
+        job.trouble(&Error::new(ErrorKind::Failure, why));
+    }
+    job.finish(Outcome::failed(&Error::new(ErrorKind::ActionNeeded, "no")))
+        .unwrap();
+    let put_back = place.find("1").unwrap().put_back.unwrap();
+    assert_eq!(
+        (put_back.at, put_back.because.as_str()),
+        (Stage::Probing, "500")
+    );
+}

@@ -60,7 +60,9 @@ impl Application for StandIn<'_> {
         if server.is_some() {
             return Ok(());
         }
-        self.application.stop(progress)?;
+        self.application
+            .stop(progress)
+            .inspect_err(|error| self.job.trouble(error))?;
         let shared = self.ports.shared();
         if !shared.is_empty() {
             match Server::start(shared, Arc::clone(&self.site)) {
@@ -86,5 +88,9 @@ impl Application for StandIn<'_> {
         self.application
             .probe(progress)
             .inspect_err(|error| self.job.trouble(error))
+    }
+
+    fn how_to_start(&self) -> String {
+        self.application.how_to_start()
     }
 }

@@ -105,8 +105,8 @@ impl Kind {
             Self::ActionNeeded => (
                 "bad",
                 "The administrator is needed",
-                "The restore could not be completed by itself. Nothing was deleted; “obbackup status” on the \
-                 server says what to do.",
+                "The restore could not be completed by itself; “obbackup status” on the server says how everything \
+                 is and what to do.",
             ),
             Self::NothingChanged => (
                 "back",
@@ -152,8 +152,9 @@ impl View {
     /// Of this status; with `log` for whoever may see it.
     pub fn of(status: &Status, log: Option<Vec<String>>) -> Self {
         let stages: Vec<Stage> = Stage::all().collect();
+        let kind = Kind::of(status);
         Self {
-            kind: Kind::of(status),
+            kind,
             percent: status.percent,
             seconds_left: status.seconds_left,
             step: stages
@@ -164,6 +165,8 @@ impl View {
             because: status
                 .put_back
                 .as_ref()
+                // Nobody knows then whether it could be.
+                .filter(|_| kind != Kind::ActionNeeded)
                 .map(|put_back| because(put_back.at)),
             at: status.heartbeat_at.timestamp_millis(),
             log,

@@ -297,6 +297,11 @@ impl Areas {
         exists(&places.old) || (entry.staged.is_some() && !exists(&places.staged))
     }
 
+    /// Whether what was live is in the old area, once the new one is in its place.
+    pub fn keeps(&self, entry: &Entry) -> bool {
+        entry.live.is_none() || exists(&self.places(entry.path.as_path()).old)
+    }
+
     /// Gives the directories that stay the looks of the staged ones: last, because every rename in one
     /// changes its time. Then makes all of it durable.
     pub fn dress(&self, exchange: &Exchange) -> Result<()> {

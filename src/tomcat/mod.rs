@@ -46,6 +46,9 @@ pub trait Application: Send + Sync {
 
     /// Asks it over HTTP until it answers as it should, or the time for that is over.
     fn probe(&self, progress: &dyn Progress) -> Result<()>;
+
+    /// What a person types to start it.
+    fn how_to_start(&self) -> String;
 }
 
 /// What a stage of stopping is called in a `Progress`.
@@ -152,6 +155,12 @@ impl Tomcat {
             .into_iter()
             .filter(|jvm| process::same_directory(&jvm.base, base))
             .collect()
+    }
+
+    /// Where its own script has what it prints.
+    fn log_path(&self) -> PathBuf {
+        let base = self.base.as_deref().unwrap_or(Path::new(""));
+        base.join("logs/catalina.out")
     }
 
     /// The ports that are taken while it runs.
@@ -426,13 +435,34 @@ impl Application for Tomcat {
                     format!("the application did not answer within {seconds} seconds")
                 };
                 return Err(
-                    Error::new(ErrorKind::Failure, format!("{what}: {why}")).hint(
-                        "See logs/catalina.out and the application's log for the reason. \
-                         `probe_timeout_seconds` under [tomcat] gives it longer.",
-                    ),
+                    Error::new(ErrorKind::Failure, format!("{what}: {why}")).hint(format!(
+                        "See {} and the application's log for the reason. `probe_timeout_seconds` under [tomcat] \
+                         gives it longer.",
+                        self.log_path().display()
+                    )),
                 );
             }
             thread::sleep(INTERVAL);
+        }
+    }
+
+    fn how_to_start(&self) -> String {
+        match (&self.control, &self.base, &self.home) {
+            (Control::Unit(_, unit), ..) => format!("systemctl start {unit}"),
+            (Control::Commands { start, .. }, ..) => start.join(" "),
+            (Control::Script, Some(base), Some(home)) => {
+                let become_user = if rustix::process::geteuid().as_raw() == self.uid {
+                    String::new()
+                } else {
+                    format!("as user {}: ", self.uid)
+                };
+                format!(
+                    "{become_user}CATALINA_BASE='{}' '{}' start",
+                    base.display(),
+                    home.join("bin/catalina.sh").display()
+                )
+            }
+            (Control::Script, ..) => "catalina.sh start".to_owned(),
         }
     }
 }

@@ -210,6 +210,11 @@ fn an_instance_comes_to_a_clean_machine_and_goes_on_there() {
         objects(Path::new(repository)),
         "the repository was written to"
     );
+    // No database was there before that could come back.
+    let old = &machine.json("srv/erp", &["status"])["old_states"][0];
+    assert_eq!(old["lacks_database"], true, "{old}");
+    let undo = ["undo", "--yes", "--no-safety-backup"];
+    machine.refused("srv/erp", &undo, 10, &["nothing to go back to"]);
 
     compare_databases(&world, &machine);
     compare_files(&world, &machine, &reference, root);

@@ -34,6 +34,7 @@ mod page_browser;
 mod place;
 mod prune;
 mod reader;
+mod restore_errors;
 mod restore_faults;
 mod restore_kills;
 mod restore_live;

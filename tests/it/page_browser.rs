@@ -8,12 +8,17 @@ use obbackup::config::Configuration;
 use obbackup::error::{Error, ErrorKind};
 use obbackup::instance::{Environment, Instance};
 use obbackup::job::{About, Job, Outcome, Place, Shown, Verb};
-use obbackup::page::{Server, Site};
+use obbackup::page::{Server, Site, drawn, proxy_links};
 use obbackup::progress::{Progress, Silent};
 
 use crate::restore_live::{configure, prepared};
 use crate::support::browser::Browser;
 use crate::support::tomcat::free_port;
+
+/// Keeps each title in the window's name, which goes from page to page: some are there for a moment only.
+const TITLES: &str = "new MutationObserver(() => { \
+    if (document.title && !window.name.split('|').includes(document.title)) window.name += '|' + document.title; \
+}).observe(document, { subtree: true, childList: true, characterData: true })";
 
 #[test]
 fn a_browser_is_led_from_the_restore_to_the_application() {
@@ -30,6 +35,7 @@ fn a_browser_is_led_from_the_restore_to_the_application() {
     configure(&world, &format!("[restore]\npage_port = {port}\n"));
     let output = world.output(&["restore", &backup, "--yes", "--detach"]);
     assert!(output.status.success(), "{}", crate::world::errors(&output));
+    browser.on_each_page(TITLES);
     let begun = Instant::now();
     while browser
         .open(&format!("http://127.0.0.1:{port}/openbravo/"))
@@ -38,32 +44,27 @@ fn a_browser_is_led_from_the_restore_to_the_application() {
         assert!(begun.elapsed() < Duration::from_mins(1), "nobody answers");
     }
     // From here on nobody touches the browser: the page has to find its way.
-    let mut seen: Vec<String> = Vec::new();
     let mut most = 0;
     loop {
         let title = browser.run("return document.title");
-        let title = title.as_str().unwrap_or_default().to_owned();
         let percent = browser
             .run("const bar = document.querySelector('progress'); return bar ? bar.value : null");
         most = most.max(percent.as_u64().unwrap_or(0));
-        if !title.is_empty() && !seen.contains(&title) {
-            seen.push(title.clone());
-        }
         if title == "Openbravo" {
             break;
         }
         assert!(
             begun.elapsed() < Duration::from_mins(3),
-            "{seen:?}\n{}",
+            "{title}\n{}",
             server.log()
         );
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(
-        seen.contains(&"The application is being restored".to_owned()),
-        "{seen:?}"
-    );
-    assert!(seen.contains(&"Restored".to_owned()), "{seen:?}");
+    let titles = browser.run("return window.name");
+    let titles: Vec<&str> = titles.as_str().unwrap().split('|').collect();
+    for title in ["The application is being restored", "Restored"] {
+        assert!(titles.contains(&title), "{titles:?}");
+    }
     assert!(most > 30, "{most}");
     let body = browser.run("return document.body.innerText");
     assert!(
@@ -100,7 +101,7 @@ fn pictures() {
             &Error::new(kind, "the application did not answer").hint("Look at its log."),
         )
     };
-    let states: [(&str, &[&str], bool, Option<Outcome>); 9] = [
+    let states: [(&str, &[&str], bool, Option<Outcome>); 10] = [
         ("planning", &["planning"], false, None),
         ("staging", &["staging", "database"], false, None),
         (
@@ -116,6 +117,12 @@ fn pictures() {
             None,
         ),
         ("swapping", &["stopping Tomcat", "swap"], false, None),
+        (
+            "starting",
+            &["swap", "starting Tomcat", "waiting for the application"],
+            false,
+            None,
+        ),
         (
             "putting-back",
             &["waiting for the application", "trouble", "putting back"],
@@ -184,7 +191,7 @@ fn pictures() {
         if let Some(outcome) = outcome {
             job.finish(outcome).unwrap();
         }
-        let site = Arc::new(Site::new("/openbravo", board).unwrap());
+        let site = Arc::new(Site::new("/openbravo", board.clone()).unwrap());
         let server = Server::start(&["127.0.0.1:0".parse().unwrap()], site).unwrap();
         let address = format!("http://{}/openbravo/", server.addresses()[0]);
         if details {
@@ -195,10 +202,29 @@ fn pictures() {
         } else {
             browser.open(&address).unwrap();
         }
+        in_each_way(&browser, &directory, name);
+        if name == "restored" {
+            // What a proxy shows long after.
+            let file = sources.path().join("restore.html");
+            let links = proxy_links(&file, "/openbravo");
+            std::fs::write(&file, drawn(&board.status(), &links).page).unwrap();
+            browser.open(&format!("file://{}", file.display())).unwrap();
+            in_each_way(&browser, &directory, "idle");
+        }
+    }
+}
+
+/// Light and dark, wide and narrow.
+fn in_each_way(browser: &Browser, directory: &Path, name: &str) {
+    for (width, (x, y)) in [("", (900, 900)), ("-narrow", (360, 740))] {
+        browser.resize(x, y);
         for scheme in ["light", "dark"] {
             browser.prefer(scheme);
             std::thread::sleep(Duration::from_millis(1200));
-            browser.picture(&directory.join(format!("{name}-{scheme}.png")));
+            browser.picture(&directory.join(format!("{name}-{scheme}{width}.png")));
         }
+        // Nobody has to scroll sideways.
+        let overflow = browser.run("return document.documentElement.scrollWidth - innerWidth");
+        assert!(overflow.as_i64().unwrap() <= 0, "{name}{width}: {overflow}");
     }
 }

@@ -62,6 +62,10 @@ impl Application for WhenStopped<'_> {
     fn probe(&self, progress: &dyn Progress) -> Result<()> {
         self.application.probe(progress)
     }
+
+    fn how_to_start(&self) -> String {
+        self.application.how_to_start()
+    }
 }
 
 /// Lets something happen when a stage begins.
@@ -130,6 +134,9 @@ fn an_application_that_answers_no_more_at_all_needs_somebody() {
             error.to_string().contains("as they were before"),
             "{error:?}"
         );
+        // What to type.
+        let hint = error.hint_text().unwrap();
+        assert!(hint.ends_with("start it by hand: touch up"), "{hint}");
         assert_eq!(small.state(), live);
         assert_eq!(small.recover().unwrap(), None);
     });
@@ -243,6 +250,7 @@ fn a_server_that_is_gone_is_waited_for_by_the_next_run() {
             if at_swap {
                 assert_eq!(error.kind(), ErrorKind::ActionNeeded, "{error:?}");
                 assert!(error.to_string().contains("gone_swap"), "{error:?}");
+                assert!(error.to_string().contains("files is stopped"), "{error:?}");
             }
             // Without its server nothing can be done, and nothing is made worse.
             small.recover().unwrap_err();

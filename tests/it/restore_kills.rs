@@ -18,6 +18,7 @@ use obbackup::storage::faulty::{Fault, kill};
 use crate::support::cluster::{Cluster, skipped};
 use crate::support::programs;
 use crate::support::small::{Small, State, WITHOUT_ROOM};
+use crate::world::World;
 
 /// Tells the victim what to do, when to die, and where.
 const ORDERS: &str = "OBBACKUP_TEST_RESTORE";
@@ -147,6 +148,7 @@ fn victim() {
         "restore" => drop(small.restore_with(id, control, &progress).unwrap()),
         "put_back" => drop(small.restore_with(id, control, &progress).unwrap_err()),
         "undo" => drop(small.undo(control).unwrap()),
+        "recover" => drop(small.recover_with(control).unwrap()),
         _ => drop(
             small
                 .restore_to(id, WITHOUT_ROOM, control, &progress)
@@ -290,7 +292,8 @@ impl<'a> Cases<'a> {
     }
 }
 
-fn small(cluster: &Cluster, directory: &Path, name: &str) -> (Small, String, State) {
+/// One with a backup; the backup's id, and the state that it brings back.
+pub fn small(cluster: &Cluster, directory: &Path, name: &str) -> (Small, String, State) {
     let small = Small::create(&cluster.config("postgres"), directory, name);
     let id = small.back_up();
     // Database-level state is this machine's, not the backup's.
@@ -432,79 +435,102 @@ fn a_restore_without_room_is_killed_around_each_program() {
     });
 }
 
-/// An error at each effect puts everything back, and an error at each effect from one on leaves it to the next run.
+/// The run that finishes or reverses is killed too, before each of its own effects, and the one after it goes on.
 #[test]
-fn an_error_at_each_effect_is_put_back() {
+fn a_recovery_is_killed_before_each_effect() {
     let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let (small, id, restored) = small(cluster, directory.path(), "error_at");
+    let (small, id, restored) = small(cluster, directory.path(), "kill_recovery");
     let live = small.state();
-    let faults = [
-        ("before", Fault::Before(ErrorKind::Io), false),
-        ("after", Fault::After(ErrorKind::Io), false),
-        ("from", Fault::Before(ErrorKind::NoSpace), true),
-    ];
-    for (when, fault, forever) in faults {
-        let mut at = 0;
-        let mut stuck = 0;
+    let interrupted = |what: &str, at: u64| {
+        small.forget_kept();
+        small.change("live");
+        if what == "put_back" {
+            small.application.refuse("probe", 1);
+        }
+        let status = run_victim(cluster, &small, &id, what, Place::Effect, at);
+        small.application.refuse("probe", 0);
+        assert_eq!(status.signal(), Some(9), "{what} {at}: {status}");
+    };
+    let first = |what: &str, is_wanted: &mut dyn FnMut(&Outcome) -> bool| {
+        let mut places = 0..;
+        places.find(|at| {
+            interrupted(what, *at);
+            let recovered = small.recover().unwrap();
+            recovered.is_some_and(|recovered| is_wanted(&recovered.outcome))
+        })
+    };
+    // From where most is left to do: of the way forward, and of the way back once that was begun.
+    let forward = first("restore", &mut |outcome| *outcome == Outcome::Done).unwrap();
+    let mut was_forward = false;
+    let back = first("put_back", &mut |outcome| {
+        was_forward |= *outcome == Outcome::Done;
+        was_forward && *outcome != Outcome::Done
+    });
+    for (what, at, end) in [
+        ("restore", forward, &restored),
+        ("put_back", back.unwrap(), &live),
+    ] {
+        let mut deaths = 0;
         loop {
-            let case = format!("{when} {at}");
-            small.forget_kept();
-            small.change("live");
-            small.application.bring_up();
-            let tripwire = if forever {
-                Tripwire::from(at, fault)
-            } else {
-                Tripwire::at(at, fault)
-            };
-            let control = Control {
-                tripwire: Some(&tripwire),
-                ..small.control()
-            };
-            let done = small.restore(&id, control);
-            if tripwire.count() <= at {
-                done.unwrap();
-                assert_eq!(small.state(), restored);
+            let case = format!("{what} killed at {at}, its recovery at {deaths}");
+            interrupted(what, at);
+            let status = run_victim(cluster, &small, &id, "recover", Place::Effect, deaths);
+            if !status.success() {
+                assert_eq!(status.signal(), Some(9), "{case}: {status}");
+                small.recover().unwrap();
+            }
+            assert_eq!(&small.state(), end, "{case}");
+            assert!(small.application.is_up(), "{case}");
+            assert_eq!(small.recover().unwrap(), None, "{case}");
+            if status.success() {
                 break;
             }
-            match done {
-                // The new state was live already; only tidying failed.
-                Ok(_) => {
-                    let recovered = small.recover().unwrap();
-                    assert!(
-                        recovered.is_none_or(|recovered| recovered.outcome == Outcome::Done),
-                        "{case}"
-                    );
-                    assert_eq!(small.state(), restored, "{case}");
-                }
-                Err(error) if error.kind() == ErrorKind::ActionNeeded => {
-                    stuck += 1;
-                    assert!(error.hint_text().is_some(), "{case}: {error:?}");
-                    // Once the cause is gone, any command puts things in order.
-                    small.recover().unwrap();
-                    let state = small.state();
-                    assert!(state == live || state == restored, "{case}");
-                    small.application.bring_up();
-                }
-                Err(error) => {
-                    small.recover().unwrap();
-                    assert_eq!(small.state(), live, "{case}: {error:?}");
-                    assert!(
-                        small.application.is_up(),
-                        "{case}: {error:?}, {:?}",
-                        small.application.calls()
-                    );
-                }
-            }
-            assert_eq!(small.recover().unwrap(), None, "{case}");
-            at += 1;
+            deaths += 1;
         }
-        println!("an error {when} each of {at} effects; {stuck} needed the next run");
+        println!("{what} killed at {at}, then its recovery before each of {deaths} effects");
+        assert!(deaths > 10, "{what}: {deaths}");
+    }
+}
+
+/// Where the old state was deleted first and the process was killed, whoever asks for the status hears of the way back,
+/// not only the one who asks first.
+#[test]
+fn the_status_of_a_restore_without_room_that_was_killed_names_the_way_back() {
+    let Some(world) = World::new("killed_without_room") else {
+        return;
+    };
+    world.init();
+    let id = world.json(&["backup"])["id"].as_str().unwrap().to_owned();
+    let killers_at = world.path("killers");
+    killers(&killers_at, 0, Place::BeforeProgram);
+    let mut path = vec![killers_at];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let status = world
+        .command(&["restore", &id, "--in-place", "--yes"])
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .status()
+        .unwrap();
+    assert_eq!(status.signal(), Some(9), "{status}");
+    for round in 0..2 {
+        let output = world.output(&["status"]);
+        let text = String::from_utf8(output.stdout).unwrap();
         assert!(
-            at > 20 && (forever == (stuck > 0)),
-            "{when}: {stuck} of {at}"
+            text.contains("failed; somebody has to act")
+                && text.contains("--in-place --no-safety-backup"),
+            "{round}: {text}"
         );
     }
+    let status = &world.json(&["status"])["restore"];
+    let hint = status["outcome"]["hint"].as_str().unwrap();
+    let words: Vec<&str> = hint.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "restore").unwrap();
+    let output = world.output(&[&words[at..], &["--yes"]].concat());
+    assert!(
+        output.status.success(),
+        "{hint}: {}",
+        crate::world::errors(&output)
+    );
 }

@@ -104,7 +104,18 @@ fn people_see_the_page_and_then_the_restored_application() {
         "{seen:?}"
     );
 
-    let status = &world.json(&["status"])["restore"];
+    let status = &world.json(&["status"]);
+    let old = &status["old_states"][0];
+    assert!(
+        old["expires_at"].as_str() > old["at"].as_str() && old["is_replaced"] == true,
+        "{status}"
+    );
+    let text = String::from_utf8(world.output(&["status"]).stdout).unwrap();
+    assert!(
+        text.contains("kept until") && text.contains("`obbackup undo` brings it back"),
+        "{text}"
+    );
+    let status = &status["restore"];
     assert_eq!(status["outcome"]["verdict"], "restored");
     assert_eq!(status["percent"], 100);
     let stages: Vec<&str> = status["timings"]

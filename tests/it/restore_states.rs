@@ -6,7 +6,7 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
-use obbackup::command::doctor::{Examined, doctor};
+use obbackup::command::doctor::{Check, Examined, Health, doctor};
 use obbackup::command::restore::Control;
 use obbackup::command::restore::states::{self, Expiry, kept_states};
 use obbackup::command::restore::tripwire::Tripwire;
@@ -95,6 +95,60 @@ fn an_undo_can_be_undone() {
     assert_eq!(small.other_databases().len(), 1);
 }
 
+/// An undo of what is not all there would put nothing in the place of what is live.
+#[test]
+fn what_somebody_removed_of_a_state_is_missed_before_anything_is_done() {
+    let Some(cluster) = Cluster::shared(15).map_err(|why| skipped(&why)).ok() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let small = Small::create(&cluster.config("postgres"), directory.path(), "removed");
+    let id = small.back_up();
+    for removed in ["sources", "attachments", "database"] {
+        small.change("live");
+        small.restore(&id, small.control()).unwrap();
+        let restored = small.state();
+        assert_eq!(
+            old_state(&small),
+            (true, "`obbackup undo` brings it back.".to_owned())
+        );
+        let kept = kept_states(&small.sources()).unwrap().remove(0);
+        let old = kept
+            .directories
+            .iter()
+            .find(|old| old.ends_with(format!("{removed}/old")));
+        match (removed, old) {
+            ("database", _) => small.sql(
+                "postgres",
+                &format!("DROP DATABASE \"{}\"", kept.database.unwrap()),
+            ),
+            ("sources", Some(old)) => fs::remove_dir_all(old).unwrap(),
+            (_, old) => {
+                let entry = fs::read_dir(old.unwrap()).unwrap().next().unwrap();
+                fs::remove_dir_all(entry.unwrap().path()).unwrap();
+            }
+        }
+        let error = small.undo(small.control()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{removed}: {error:?}");
+        assert!(error.to_string().contains(removed), "{error:?}");
+        let hint = error.hint_text().unwrap();
+        assert!(hint.contains("removed"), "{error:?}");
+        assert_eq!(old_state(&small), (false, hint.to_owned()));
+        assert_eq!(small.state(), restored, "{removed}");
+        assert!(small.application.is_up());
+        // What is left of it does not stay for ever.
+        assert_eq!(expire(&small, Utc::now() + TimeDelta::seconds(1)), 1);
+        assert!(kept_states(&small.sources()).unwrap().is_empty());
+        assert_eq!(small.other_databases(), [""; 0], "{removed}");
+    }
+}
+
+/// Whether doctor is content with the state that is kept, and what it says of it.
+fn old_state(small: &Small) -> (bool, String) {
+    let check = doctor_check(small, "old state").expect("doctor says nothing");
+    (check.result == Health::Ok, check.remedy.unwrap_or_default())
+}
+
 /// A fault at each effect of a restore whose application does not answer: among them are those of the tidying after.
 #[test]
 fn what_is_left_of_a_restore_that_was_put_back_is_named_and_goes_later() {
@@ -162,6 +216,10 @@ fn what_is_left_of_a_restore_that_was_put_back_is_named_and_goes_later() {
 
 /// What doctor says of it.
 fn left_over(small: &Small) -> Option<String> {
+    doctor_check(small, "left over")?.remedy
+}
+
+fn doctor_check(small: &Small, name: &str) -> Option<Check> {
     let instance = small.instance();
     let checks = doctor(&Examined {
         instance: &instance,
@@ -172,8 +230,7 @@ fn left_over(small: &Small) -> Option<String> {
         systemd: None,
         zone: chrono_tz::Tz::UTC,
     });
-    let check = checks.into_iter().find(|check| check.name == "left over");
-    check.and_then(|check| check.remedy)
+    checks.into_iter().find(|check| check.name == name)
 }
 
 /// Settings, privileges, limit and comment of the live database: they are the machine's, whichever state is live.

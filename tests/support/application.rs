@@ -84,4 +84,8 @@ impl Application for FileApplication {
         assert!(self.is_up(), "asked whether it answers while it is down");
         self.call("probe")
     }
+
+    fn how_to_start(&self) -> String {
+        "touch up".to_owned()
+    }
 }

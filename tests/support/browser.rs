@@ -87,6 +87,21 @@ impl Browser {
         self.ask("POST", "/goog/cdp/execute", Some(body)).unwrap();
     }
 
+    /// A script that runs in each page before the page's own.
+    pub fn on_each_page(&self, script: &str) {
+        let body =
+            json!({"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": script}});
+        self.ask("POST", "/goog/cdp/execute", Some(body)).unwrap();
+    }
+
+    /// The size of the window that the page sees, such as a telephone's.
+    pub fn resize(&self, width: u32, height: u32) {
+        let params =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let body = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": params});
+        self.ask("POST", "/goog/cdp/execute", Some(body)).unwrap();
+    }
+
     /// A picture of the window.
     pub fn picture(&self, file: &Path) {
         let answer = self.ask("GET", "/screenshot", None).unwrap();

@@ -319,12 +319,11 @@ impl Small {
 
     /// What the next command does before anything else.
     pub fn recover(&self) -> Result<Option<recovery::Recovered>> {
-        recovery::recover(
-            &self.instance(),
-            &self.surroundings(),
-            self.control(),
-            &Silent,
-        )
+        self.recover_with(self.control())
+    }
+
+    pub fn recover_with(&self, control: Control<'_>) -> Result<Option<recovery::Recovered>> {
+        recovery::recover(&self.instance(), &self.surroundings(), control, &Silent)
     }
 
     /// With the application, and nothing going wrong.

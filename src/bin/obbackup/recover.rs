@@ -1,7 +1,7 @@
 //! What every command does first: a restore that was broken off is finished or reversed, and which is said.
 
 use obbackup::command::restore::{Control, journal, recovery};
-use obbackup::error::{Error, Result};
+use obbackup::error::{Error, ErrorKind, Result};
 use obbackup::job::{Outcome, Place, Verdict};
 
 use crate::arguments::Command;
@@ -34,8 +34,14 @@ fn recover(session: &Session) -> Result<()> {
     let control = Control::of(tomcat.as_ref());
     let surroundings = session.surroundings()?;
     let recovered =
-        session.work(|progress| recovery::recover(&instance, &surroundings, control, progress))?;
-    if let Some(recovered) = recovered {
+        session.work(|progress| recovery::recover(&instance, &surroundings, control, progress));
+    if let Err(error) = &recovered
+        && error.kind() == ErrorKind::ActionNeeded
+    {
+        // Who asks later has to hear of it too. That this cannot be written down is no reason not to say it.
+        Place::of(&instance).settle(Outcome::failed(error)).ok();
+    }
+    if let Some(recovered) = recovered? {
         let verdict = match recovered.outcome {
             journal::Outcome::Done => Verdict::Restored,
             journal::Outcome::PutBack { .. } => Verdict::PutBack,

@@ -7,6 +7,7 @@ use comfy_table::Cell;
 
 use obbackup::command::arrival;
 use obbackup::command::contents::Place;
+use obbackup::command::doctor::examine;
 use obbackup::command::restore::{
     self, Control, Destination, Replaced, RestoreOptions, RestorePlan, Restored,
 };
@@ -56,6 +57,10 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
         )?;
         if in_place {
             plan.notes.push(job::page_note(session, tomcat.as_ref())?);
+            let control = tomcat.iter().flat_map(examine);
+            // What it is, the plan tells already.
+            plan.checks
+                .extend(control.filter(|check| check.name != "tomcat"));
         }
         if arguments.dry_run {
             session
@@ -167,9 +172,14 @@ fn plan_text(output: &Output, plan: &RestorePlan) -> String {
         (
             "Backup",
             format!(
-                "{} of {}",
+                "{} of {}, {}{}",
                 backup.id.short(),
-                local_time(backup.finished_at)
+                local_time(backup.finished_at),
+                backup.backup_type.word(),
+                backup
+                    .label
+                    .as_ref()
+                    .map_or_else(String::new, |label| format!(": {}", safe(label)))
             ),
         ),
         (
@@ -279,7 +289,7 @@ fn restored_text(output: &Output, restored: &Restored) -> String {
         fields.push(("Directory", safe(&directory.display().to_string())));
     }
     if let Some(replaced) = &restored.replaced {
-        kept_fields(replaced, &mut fields);
+        kept_fields(replaced, restored.database.is_some(), &mut fields);
     }
     let mut text = Output::fields(&fields);
     if let Some(neutralized) = &restored.neutralized {
@@ -291,8 +301,8 @@ fn restored_text(output: &Output, restored: &Restored) -> String {
     text
 }
 
-/// Where the state before is, and how it comes back.
-pub fn kept_fields(replaced: &Replaced, fields: &mut Vec<(&str, String)>) {
+/// Where the state before is, and how it comes back; `has_database`: what replaced it has one.
+pub fn kept_fields(replaced: &Replaced, has_database: bool, fields: &mut Vec<(&str, String)>) {
     if let Some(database) = &replaced.database {
         fields.push(("Old database", safe(database)));
     }
@@ -302,10 +312,16 @@ pub fn kept_fields(replaced: &Replaced, fields: &mut Vec<(&str, String)>) {
     if let Some(id) = &replaced.safety_backup {
         fields.push(("Safety backup", id.short()));
     }
-    let keeps = replaced.database.is_some() || !replaced.directories.is_empty();
-    let back = match &replaced.safety_backup {
-        Some(id) if !keeps => format!("obbackup restore {} --in-place", id.short()),
-        _ => "obbackup undo".to_owned(),
+    let keeps = if has_database {
+        replaced.database.is_some()
+    } else {
+        !replaced.directories.is_empty()
     };
-    fields.push(("To go back", back));
+    let back = match &replaced.safety_backup {
+        _ if keeps => Some("obbackup undo".to_owned()),
+        Some(id) => Some(format!("obbackup restore {} --in-place", id.short())),
+        // Where there was no database, there is nothing to go back to.
+        None => None,
+    };
+    fields.extend(back.map(|back| ("To go back", back)));
 }

@@ -21,9 +21,10 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Show the restore that is running, or the last one, and the last runs
 ///
-/// Of each run when it began, how long it took, how it ended, and what the backup holds, added and stored; `obbackup
-/// log RUN` shows its log. With --follow only the restore, until it ends; the exit code is then the restore's own: 0 when it is restored, 16 when
-/// everything was put back, 17 when somebody has to act.
+/// Also the states before restores that are kept, and until when. Of each run when it began, how long it took, how it
+/// ended, and what the backup holds, added and stored; `obbackup log RUN` shows its log. With --follow only the restore,
+/// until it ends; the exit code is then the restore's own: 0 when it is restored, 16 when everything was put back, 17
+/// when somebody has to act.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -39,10 +40,10 @@ pub struct Status {
 pub fn run(session: &Session, arguments: &Status) -> Result<Outcome> {
     let instance = session.instance()?;
     if !arguments.follow {
-        let report = status(&instance)?;
-        session
-            .output
-            .show(&report, |output| text(&report) + &runs(output, &report))?;
+        let report = status(&instance, session.restore_section()?.keeps_old())?;
+        session.output.show(&report, |output| {
+            text(&report) + &old_states(&report) + &runs(output, &report)
+        })?;
         return Ok(Outcome::Good);
     }
     let mut report = restore(&instance)?;
@@ -84,6 +85,29 @@ pub fn run(session: &Session, arguments: &Status) -> Result<Outcome> {
         None => Outcome::Good,
         Some(kind) => Outcome::But(kind),
     })
+}
+
+fn old_states(report: &StatusReport) -> String {
+    let states = report.old_states.iter().flatten().enumerate();
+    let fields: Vec<_> = states
+        .map(|(at, old)| {
+            let back = if at == 0 && old.state.can_come_back() {
+                "; `obbackup undo` brings it back"
+            } else {
+                ""
+            };
+            let text = format!(
+                "replaced {}, kept until {}{back}",
+                local_time(old.state.at),
+                local_time(old.expires_at)
+            );
+            ("Old state", text)
+        })
+        .collect();
+    if fields.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", Output::fields(&fields))
 }
 
 fn runs(output: &Output, report: &StatusReport) -> String {

@@ -97,7 +97,9 @@ pub fn run(session: &Session, arguments: &Undo) -> Result<Outcome> {
             progress,
         )
     })?;
-    session.output.show(&undone, |_| undone_text(&undone))?;
+    session
+        .output
+        .show(&undone, |_| undone_text(&plan, &undone))?;
     Ok(Outcome::Good)
 }
 
@@ -135,10 +137,11 @@ fn plan_text(output: &Output, plan: &UndoPlan) -> String {
     text
 }
 
-fn undone_text(undone: &Undone) -> String {
+fn undone_text(plan: &UndoPlan, undone: &Undone) -> String {
+    let what = plan.state.purpose.word();
     let mut fields = vec![(
         "Undone",
-        format!("the restore of {}", local_time(undone.undone_at)),
+        format!("the {what} of {}", local_time(undone.undone_at)),
     )];
     if let Some(database) = &undone.database {
         fields.push(("Database", safe(database)));
@@ -146,6 +149,6 @@ fn undone_text(undone: &Undone) -> String {
     for directory in &undone.directories {
         fields.push(("Directory", safe(&directory.display().to_string())));
     }
-    kept_fields(&undone.replaced, &mut fields);
+    kept_fields(&undone.replaced, undone.database.is_some(), &mut fields);
     Output::fields(&fields)
 }

@@ -25,6 +25,8 @@ use crate::repository::Repository;
 use crate::tomcat::Tomcat;
 use crate::tomcat::systemd::Systemd;
 
+pub use tomcat::examine;
+
 /// What is looked at.
 pub struct Examined<'a> {
     /// The instance.

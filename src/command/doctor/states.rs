@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::{Check, Examined};
 use crate::command::restore::states::{kept_states, removal};
+use crate::command::restore::undo;
+use crate::error::ErrorKind;
 
 /// One line a state, the newest first.
 pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
@@ -38,12 +40,19 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
         if let Some(database) = &state.database {
             let _ = write!(found, "; database {database}");
         }
+        let is_last = checks.iter().all(|check: &Check| check.name != NAME);
+        let may_undo = is_last && state.can_come_back();
         let check = Check::ok(NAME, found);
-        checks.push(if checks.iter().all(|check: &Check| check.name != NAME) {
-            check.remedy("`obbackup undo` brings it back.")
-        } else {
-            check
-        });
+        checks.push(
+            match may_undo.then(|| undo::plan(examined.instance, examined.surroundings)) {
+                None => check,
+                // Somebody has removed something of it.
+                Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
+                    Check::failed(NAME, &error).tolerated()
+                }
+                Some(_) => check.remedy("`obbackup undo` brings it back."),
+            },
+        );
     }
     checks
 }

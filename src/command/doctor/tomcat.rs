@@ -2,6 +2,7 @@
 
 use super::{Check, Examined};
 use crate::page::Ports;
+use crate::tomcat::Tomcat;
 
 const PAGE: &str = "status page";
 
@@ -18,17 +19,24 @@ pub(super) fn checks(examined: &Examined<'_>) -> Vec<Check> {
         }
         Err(error) => return vec![Check::failed("tomcat", error)],
     };
-    let findings = tomcat.examine().into_iter();
     let page = Ports::of(tomcat.connectors(), &examined.configuration.restore).found();
-    findings
+    let mut checks = examine(tomcat);
+    checks.push(match page {
+        Ok(found) => Check::ok(PAGE, found),
+        Err(error) => Check::failed(PAGE, &error).tolerated(),
+    });
+    checks
+}
+
+/// Whether it can be stopped, started and asked. A failure stands in the way of a restore in place.
+pub fn examine(tomcat: &Tomcat) -> Vec<Check> {
+    tomcat
+        .examine()
+        .into_iter()
         .map(|finding| match finding.result {
             Ok(found) => Check::ok(finding.name, found),
             Err(error) if finding.is_needed => Check::failed(finding.name, &error),
             Err(error) => Check::failed(finding.name, &error).tolerated(),
         })
-        .chain([match page {
-            Ok(found) => Check::ok(PAGE, found),
-            Err(error) => Check::failed(PAGE, &error).tolerated(),
-        }])
         .collect()
 }

@@ -15,6 +15,7 @@ use crate::postgresql::Session;
 use crate::postgresql::client::{admits, connect, database_error, get};
 use crate::postgresql::quote;
 use crate::target::database::is_superuser;
+use crate::wording::size;
 
 /// Rows that were written after the backup and would be lost from what is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -130,10 +131,10 @@ pub(super) fn look(job: &Job<'_>, control: Control<'_>, plan: &mut RestorePlan) 
     plan.room = rooms.into_list();
     for room in &plan.room {
         let found = format!(
-            "`{}`: about {} bytes needed beside what is there, {} free",
+            "`{}`: about {} needed beside what is there, {} free",
             room.place.display(),
-            room.needed_bytes,
-            room.free_bytes
+            size(room.needed_bytes),
+            size(room.free_bytes)
         );
         if room.needed_bytes > room.free_bytes && plan.keeps_old {
             let remedy = "Free room there, or give up the old state with --in-place.";
@@ -390,8 +391,8 @@ impl Checks {
                 "archiving",
                 Health::Warning,
                 format!(
-                    "the server archives its log: the restore writes about {} bytes of it",
-                    2 * bytes
+                    "the server archives its log: the restore writes about {} of it",
+                    size(2 * bytes)
                 ),
                 Some("See that the archive has room, and keeps up."),
             );
@@ -408,7 +409,7 @@ impl Checks {
         bytes: u64,
         rooms: &mut Rooms,
     ) -> Result<()> {
-        let size: Option<i64> = match live {
+        let live_size: Option<i64> = match live {
             Some(live) => {
                 let row = session
                     .client
@@ -418,7 +419,9 @@ impl Checks {
             }
             None => None,
         };
-        let live_bytes = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        let live_bytes = live_size
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or(0);
         let tablespace = session.client.query_opt(
             "SELECT nullif(pg_catalog.pg_tablespace_location(dattablespace), '') \
              FROM pg_catalog.pg_database WHERE datname = $1",
@@ -450,8 +453,8 @@ impl Checks {
             ROOM,
             Health::Warning,
             format!(
-                "the room on the database's server cannot be seen from here; it needs about {} bytes",
-                live_bytes.max(bytes)
+                "the room on the database's server cannot be seen from here; it needs about {}",
+                size(live_bytes.max(bytes))
             ),
             Some("See that its disk has room for the old and the new database together."),
         );

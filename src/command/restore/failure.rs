@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct PutBack {
     /// Why the application does not run as it did.
     pub(super) application: Result<()>,
+    /// What a person types to start it.
+    pub(super) how_to_start: String,
     /// Why something of the new state is still there.
     pub(super) cleared: Result<()>,
 }
@@ -19,29 +21,39 @@ pub(super) struct PutBack {
 impl PutBack {
     /// An error of kind `RolledBack` where all is as it was, of `ActionNeeded` where the application is not.
     pub(super) fn report(self, error: &Error, journal: &Journal) -> Error {
+        let run = journal.word();
         let (what, kind, hint) = match &self.application {
             Ok(()) => (
                 "everything is as it was before".to_owned(),
                 ErrorKind::RolledBack,
-                "Nothing was lost; the restore can be run again.".to_owned(),
+                format!(
+                    "{}Nothing was lost; the {run} can be run again.",
+                    hint_before(error)
+                ),
             ),
             Err(application) => (
                 format!(
-                    "database and files are as they were before, but the application does not run as it did \
-                     ({application})"
+                    "database and files are as they were before, but the application does not run as it did{}",
+                    // Once is enough.
+                    if application.message() == error.message() {
+                        String::new()
+                    } else {
+                        format!(" ({application})")
+                    }
                 ),
                 ErrorKind::ActionNeeded,
                 format!(
-                    "{}Start it by hand, and see its log. Nothing was lost.",
-                    hint_before(application)
+                    "{}Nothing was lost. Correct the cause, then start it by hand: {}",
+                    hint_before(application),
+                    self.how_to_start
                 ),
             ),
         };
         let failed = error
             .duplicate()
-            .context(format!("the restore failed; {what}"))
+            .context(format!("the {run} failed; {what}"))
             .with_kind(kind)
-            .hint(format!("{}{hint}", hint_before(error)));
+            .hint(hint);
         match self.cleared {
             Ok(()) => failed,
             Err(why) => left_over(&failed, &why, journal, "The next backup removes it"),
@@ -68,14 +80,14 @@ pub(super) fn left_over(error: &Error, why: &Error, journal: &Journal, later: &s
 }
 
 /// The same error where, besides, the application could not be started again.
-pub(super) fn not_started(error: &Error, second: &Error) -> Error {
+pub(super) fn not_started(error: &Error, second: &Error, how_to_start: &str) -> Error {
     Error::new(
         error.kind(),
         format!("{error}; and the application could not be started again: {second}"),
     )
     .hint(format!(
-        "{}Start it by hand, and see its log. Nothing was changed.",
-        hint_before(error)
+        "{}Nothing was changed. Correct the cause, then start it by hand: {how_to_start}",
+        hint_before(second)
     ))
 }
 
@@ -115,12 +127,18 @@ pub(super) fn hint_before(error: &Error) -> String {
 }
 
 /// Neither forward nor back.
-pub(super) fn stuck(error: &Error, second: &Error, where_things_are: &str) -> Error {
+pub(super) fn stuck(
+    error: &Error,
+    second: &Error,
+    where_things_are: &str,
+    journal: &Journal,
+) -> Error {
     let mut text = format!("{error}; and putting everything back failed too: {second}");
     if !where_things_are.is_empty() {
         text = format!("{text}. Now: {where_things_are}");
     }
-    Error::new(ErrorKind::ActionNeeded, format!("the restore failed: {text}")).hint(format!(
+    let run = journal.word();
+    Error::new(ErrorKind::ActionNeeded, format!("the {run} failed: {text}")).hint(format!(
         "{}Nothing was deleted. Correct the cause, then run `obbackup doctor`: any command of obbackup goes on \
          putting back from here.",
         hint_before(second)

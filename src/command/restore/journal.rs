@@ -90,6 +90,16 @@ pub enum Purpose {
     },
 }
 
+impl Purpose {
+    /// What it is called, for people.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Restore { .. } => "restore",
+            Self::Undo { .. } => "undo",
+        }
+    }
+}
+
 /// The three names that two databases share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseNames {
@@ -272,6 +282,12 @@ impl Journal {
             Some(Record::Begun(header)) => Ok(header),
             _ => Err(Error::new(ErrorKind::Damaged, "it has no header")),
         }
+    }
+
+    /// What the run is called, for people.
+    pub(super) fn word(&self) -> &'static str {
+        self.header()
+            .map_or("restore", |header| header.purpose.word())
     }
 
     /// Every record.

@@ -57,7 +57,10 @@ impl AtWork {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let at_work = Self::begin(instance)?;
-        recover_held(&at_work, instance, surroundings, control, progress)?;
+        if let Some(recovered) = recover_held(&at_work, instance, surroundings, control, progress)?
+        {
+            progress.warn(&recovered.message);
+        }
         Ok(at_work)
     }
 

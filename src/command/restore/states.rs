@@ -34,12 +34,21 @@ pub struct KeptState {
     /// Whether it was live before; else it is what could not be removed of a new state, after the one before was
     /// put back, and is of no use.
     pub is_replaced: bool,
+    /// Whether there was no database before: then nothing can go back to it.
+    pub lacks_database: bool,
     /// Its database; of what is of no use, one that may be there.
     pub database: Option<String>,
     /// Where its files are.
     pub directories: Vec<PathBuf>,
     /// The backup that was taken of it just before.
     pub safety_backup: Option<BackupId>,
+}
+
+impl KeptState {
+    /// Whether an undo could bring it back.
+    pub fn can_come_back(&self) -> bool {
+        self.is_replaced && !self.lacks_database
+    }
 }
 
 /// Every state that is kept, the newest first.
@@ -166,8 +175,9 @@ impl Expiry<'_> {
             .zip(state.directories.iter().cloned())
             .filter(|(_, directory)| directory.is_dir())
             .collect();
+        let database = self.database_of(&state)?;
         let mut only: BTreeSet<_> = roots.iter().map(|(part, _)| *part).collect();
-        only.extend(state.database.as_ref().map(|_| Part::Database));
+        only.extend(database.as_ref().map(|_| Part::Database));
         if only.is_empty() {
             return Ok(());
         }
@@ -180,7 +190,7 @@ impl Expiry<'_> {
             read_all: false,
         };
         let taken = backup::run(
-            &self.instance.aside(state.database.as_deref(), &roots),
+            &self.instance.aside(database.as_deref(), &roots),
             self.repository,
             &options,
             self.surroundings,
@@ -194,6 +204,22 @@ impl Expiry<'_> {
         })?;
         let backup = taken.summary.id;
         journal.append(Record::Saved { backup })
+    }
+
+    /// A state's database; `None` too where somebody has dropped it meanwhile, which must not keep the rest for ever.
+    fn database_of(&self, state: &KeptState) -> Result<Option<String>> {
+        let Some(name) = &state.database else {
+            return Ok(None);
+        };
+        let connection = database::connect_to_server(self.instance, self.surroundings)?;
+        if standing::find(&mut connection.administrator()?, name)?.is_none() {
+            self.progress.warn(&format!(
+                "database `{name}`, which {} kept, was dropped by somebody: it could not be backed up",
+                state.run
+            ));
+            return Ok(None);
+        }
+        Ok(Some(name.clone()))
     }
 }
 
@@ -221,6 +247,7 @@ fn kept_by(journal: &Journal) -> Result<Option<KeptState>> {
         purpose: header.purpose.clone(),
         at,
         is_replaced,
+        lacks_database: header.database.is_some() && !had_database,
         database: header.database.as_ref().and_then(|names| {
             if is_replaced {
                 had_database.then(|| names.old.clone())

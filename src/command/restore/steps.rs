@@ -73,7 +73,7 @@ impl<'a> Steps<'a> {
     pub(super) fn give_up(mut self, error: Error) -> Error {
         let error = match self.start_again() {
             Ok(()) => error,
-            Err(second) => not_started(&error, &second),
+            Err(second) => not_started(&error, &second, &self.how_to_start()),
         };
         if let Err(why) = self.clear() {
             let later = "The next command of obbackup removes it";
@@ -242,7 +242,7 @@ impl<'a> Steps<'a> {
         };
         match back.put_back(&error.message()) {
             Ok(put_back) => put_back.report(error, &back.journal),
-            Err(second) => stuck(error, &second, &back.describe()),
+            Err(second) => stuck(error, &second, &back.describe(), &back.journal),
         }
     }
 
@@ -280,6 +280,7 @@ impl<'a> Steps<'a> {
         })?;
         Ok(PutBack {
             application,
+            how_to_start: self.how_to_start(),
             cleared,
         })
     }
@@ -465,6 +466,11 @@ impl<'a> Steps<'a> {
         self.effect("probe", |steps| application.probe(steps.progress))
     }
 
+    fn how_to_start(&self) -> String {
+        let application = self.control.application;
+        application.map_or_else(String::new, Application::how_to_start)
+    }
+
     fn application_runs(&self) -> Result<bool> {
         let application = self.control.application;
         application.map_or(Ok(false), Application::is_running)
@@ -594,6 +600,14 @@ impl<'a> Steps<'a> {
                     show(&stage.areas.old)
                 ));
             }
+        }
+        if let Some(application) = self.control.application {
+            let state = match application.is_running() {
+                Ok(true) => "runs".to_owned(),
+                Ok(false) => "is stopped".to_owned(),
+                Err(error) => format!("may run or not: {error}"),
+            };
+            lines.push(format!("{} {state}", application.name()));
         }
         lines.join("; ")
     }

@@ -74,6 +74,7 @@ pub struct Undone {
 /// Looks at what an undo would bring back, and changes nothing. `NotFound` where nothing is kept.
 pub fn plan(instance: &Instance, surroundings: &Surroundings) -> Result<UndoPlan> {
     let (state, journal) = last(instance)?;
+    check_files(&journal)?;
     let header = journal.header()?;
     let mut notes = vec![format!(
         "what was done since {} is in the safety backup and in the state that is kept then",
@@ -82,7 +83,7 @@ pub fn plan(instance: &Instance, surroundings: &Surroundings) -> Result<UndoPlan
     let mut planned = None;
     if let Some(names) = &header.database {
         let connection = database::connect_to_server(instance, surroundings)?;
-        check_database(&connection, names)?;
+        check_database(&connection, names, header)?;
         planned = Some(UndoneDatabase {
             name: names.live.clone(),
             from: names.old.clone(),
@@ -119,11 +120,12 @@ pub fn run(
     let _at_work = AtWork::after_recovery(instance, surroundings, control, progress)?;
     progress.stage("planning", None);
     let (state, journal) = last(instance)?;
+    check_files(&journal)?;
     let of = journal.header()?.clone();
     let connection = match &of.database {
         Some(names) => {
             let connection = database::connect_to_server(instance, surroundings)?;
-            check_database(&connection, names)?;
+            check_database(&connection, names, &of)?;
             Some(connection)
         }
         None => None,
@@ -188,21 +190,57 @@ fn last(instance: &Instance) -> Result<(KeptState, Journal)> {
                  obbackup list --type automated",
             )
         })?;
+    if !state.can_come_back() {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "there was no database before the last restore, so there is nothing to go back to",
+        )
+        .hint("`obbackup doctor` tells how long the files that were there are kept."));
+    }
     let own = instance.source_path.join(OWN_DIRECTORY);
     let journal = Journal::open(&own.join(&state.run))?;
     Ok((state, journal))
 }
 
-fn check_database(connection: &Connection, names: &DatabaseNames) -> Result<()> {
+fn check_database(connection: &Connection, names: &DatabaseNames, header: &Header) -> Result<()> {
     if standing::find(&mut connection.administrator()?, &names.old)?.is_some() {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::NotFound,
-        format!(
-            "the database before the restore, `{}`, is not there",
-            names.old
+    let what = format!(
+        "the database before the {}, `{}`, is not there",
+        header.purpose.word(),
+        names.old
+    );
+    Err(gone(what, header))
+}
+
+/// Where somebody has removed old files, nothing would take the place of what is live.
+fn check_files(journal: &Journal) -> Result<()> {
+    let header = journal.header()?;
+    for (stage, exchange) in header.files.iter().zip(journal.exchanges()) {
+        let entries = || exchange.entries.iter();
+        let gone_entries = entries().filter(|entry| !stage.areas.keeps(entry)).count();
+        if gone_entries > 0 {
+            let what = format!(
+                "of the {} before the {}, {gone_entries} of {} entries are not in `{}` any more",
+                stage.part,
+                header.purpose.word(),
+                entries().count(),
+                stage.areas.old.display()
+            );
+            return Err(gone(what, header));
+        }
+    }
+    Ok(())
+}
+
+/// `NotFound`, with the way that is left.
+fn gone(what: String, header: &Header) -> Error {
+    Error::new(ErrorKind::NotFound, what).hint(match header.safety_backup {
+        Some(id) => format!(
+            "Somebody has removed it. Restore the backup that was taken before: obbackup restore {}",
+            id.short()
         ),
-    )
-    .hint("Restore the backup that was taken before it: obbackup list --type automated"))
+        None => "Somebody has removed it, and no backup was taken before: see obbackup list".to_owned(),
+    })
 }

@@ -88,7 +88,7 @@ fn prove_way_back(
         backup: Some(id),
         jobs: job.surroundings.jobs,
     };
-    progress.stage("verifying", None);
+    progress.stage("reading the safety backup", None);
     let is_sound = || Ok(repository.verify(&options, progress)?.is_sound());
     if status == Status::Good && repository.until_stopped(progress, is_sound)? {
         return Ok(id);

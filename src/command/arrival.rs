@@ -18,7 +18,7 @@ use crate::instance::{
 };
 use crate::progress::Silent;
 use crate::repository::Repository;
-use crate::repository::backups::{Backup, Backups};
+use crate::repository::backups::{Backup, Backups, Latest};
 use crate::repository::reader::Reader;
 use crate::repository::tenure::Tenure;
 use crate::tomcat;
@@ -269,13 +269,13 @@ pub(super) fn notes(
 
 /// The backup that `latest` means for an instance: its own newest good one, and for one that has none yet, in a
 /// repository of one other instance, that one's.
-pub fn latest(repository: &Repository, instance: Option<&Instance>) -> Result<Backup> {
+pub fn latest(repository: &Repository, instance: Option<&Instance>) -> Result<Latest> {
     let Some(instance) = instance else {
         let found = repository.backups()?;
         check_single(repository, &found)?;
-        return repository.resolve("latest", None);
+        return repository.latest(None);
     };
-    match repository.resolve("latest", Some(tenant(instance).instance)) {
+    match repository.latest(Some(tenant(instance).instance)) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let found = repository.backups()?;
             let has_own = |backup: &Backup| backup.manifest.instance.id == instance.id;
@@ -283,7 +283,7 @@ pub fn latest(repository: &Repository, instance: Option<&Instance>) -> Result<Ba
                 return Err(error);
             }
             check_single(repository, &found)?;
-            repository.resolve("latest", None)
+            repository.latest(None)
         }
         other => other,
     }

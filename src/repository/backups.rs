@@ -38,6 +38,15 @@ pub struct Backups {
     pub damaged: Vec<(String, String)>,
 }
 
+/// The newest backup that can be restored.
+#[derive(Debug, Clone)]
+pub struct Latest {
+    /// The backup.
+    pub backup: Backup,
+    /// Objects that would be manifests of newer ones and cannot be read, with the reason.
+    pub passed_over: Vec<(String, String)>,
+}
+
 impl Repository {
     /// Every backup. A damaged manifest does not hide the others.
     pub fn backups(&self) -> Result<Backups> {
@@ -99,11 +108,11 @@ impl Repository {
         })
     }
 
-    /// The backup that `text` names: the first digits of an id (at least four), or `latest`, which is the
-    /// newest complete one of `instance`, or of any where that is `None`.
+    /// The backup that `text` names: the first digits of an id (at least four), or `latest`, as
+    /// [`Repository::latest`] finds it.
     pub fn resolve(&self, text: &str, instance: Option<&str>) -> Result<Backup> {
         if text == "latest" {
-            return self.latest(instance);
+            return Ok(self.latest(instance)?.backup);
         }
         let known = Utc::now();
         let digits = text.len() >= ID_DIGITS
@@ -158,7 +167,8 @@ impl Repository {
         }
     }
 
-    fn latest(&self, instance: Option<&str>) -> Result<Backup> {
+    /// The newest complete one of `instance`, or of any where that is `None`. `NotFound` where there is none.
+    pub fn latest(&self, instance: Option<&str>) -> Result<Latest> {
         let found = self.backups()?;
         let good: Vec<Backup> = found
             .backups
@@ -173,7 +183,7 @@ impl Repository {
             .iter()
             .position(|backup| backup.manifest.database.is_some());
         let latest = good.into_iter().nth(with_database.unwrap_or(0));
-        latest.ok_or_else(|| {
+        let Some(backup) = latest else {
             let error = Error::new(
                 ErrorKind::NotFound,
                 format!(
@@ -186,10 +196,21 @@ impl Repository {
                     self.storage().location()
                 ),
             );
-            match found.damaged.first() {
+            return Err(match found.damaged.first() {
                 Some((path, reason)) => error.hint(format!("`{path}` is damaged: {reason}.")),
                 None => error.hint("`obbackup list --all-instances` shows what is there."),
-            }
+            });
+        };
+        let finished = backup.manifest.finished_at.timestamp();
+        let is_newer = |object: &str| {
+            // A name tells the second.
+            path::parse_manifest(object).is_none_or(|(time, _)| time.timestamp() >= finished)
+        };
+        let mut passed_over = found.damaged;
+        passed_over.retain(|(object, _)| is_newer(object));
+        Ok(Latest {
+            backup,
+            passed_over,
         })
     }
 
@@ -429,6 +450,28 @@ pub(crate) mod tests {
         repository.delete_backup(&backup, &lock).unwrap();
         assert_eq!(repository.backups().unwrap().backups.len(), 1);
         assert_eq!(repository.marks().unwrap()[&new][0].kind, MarkKind::Deleted);
+    }
+
+    #[test]
+    fn a_newer_backup_that_cannot_be_read_is_named_beside_the_latest() {
+        let storage = Arc::new(Memory::default());
+        let repository = Repository::init(storage.clone(), Compression::Zstd).unwrap();
+        let lock = repository.lock(LeaseMode::Write, "i", "backup").unwrap();
+        let old = repository
+            .commit(&manifest("one", 1_000_000), &lock)
+            .unwrap();
+        let manifest_at = |seconds| {
+            let time = DateTime::from_timestamp(seconds, 0).unwrap();
+            path::manifest(time, &BackupId::from_bytes([7; 32]))
+        };
+        storage.create(&manifest_at(1), b"{").unwrap();
+        let latest = repository.latest(None).unwrap();
+        assert_eq!((latest.backup.id, latest.passed_over), (old, vec![]));
+        storage.create(&manifest_at(2_000_000), b"{").unwrap();
+        let latest = repository.latest(Some("one")).unwrap();
+        assert_eq!(latest.backup.id, old);
+        let named: Vec<_> = latest.passed_over.iter().map(|(path, _)| path).collect();
+        assert_eq!(named, [&manifest_at(2_000_000)]);
     }
 
     #[test]

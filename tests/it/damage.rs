@@ -16,6 +16,7 @@ use obbackup::repository::prune::PruneOptions;
 use obbackup::repository::verify::{Severity, Verification, VerifyOptions};
 use obbackup::storage::local::Local;
 
+use crate::place::{PARTS, Place};
 use crate::support::backups::{contents, read_back, repository, take};
 
 #[derive(Debug, Clone, Copy)]
@@ -257,4 +258,32 @@ fn the_next_backup_mends_what_it_needs() {
             );
         }
     }
+}
+
+#[test]
+fn whoever_asks_for_the_latest_hears_of_a_newer_one_that_is_damaged() {
+    let place = Place::new();
+    place.good(&["backup", "--only", PARTS]);
+    place.good(&["backup", "--only", PARTS]);
+    let listed = place.backups();
+    let id = |number: usize| listed[number]["id"].as_str().unwrap().to_owned();
+    let manifests = fs::read_dir(place.path("repository/backups")).unwrap();
+    let newest = manifests
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.display().to_string().contains(&id(0)))
+        .unwrap();
+    harm(&newest, Damage::Halve);
+    let to = place.path("restored").display().to_string();
+    for words in [
+        &["show", "latest"][..],
+        &["restore", "latest", "--to-directory", &to],
+    ] {
+        let output = place.run(words);
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let expected = format!("so {} is the latest", &id(1)[..8]);
+        assert!(said.contains(&expected), "{words:?}: {said}");
+    }
+    // Whoever names one does not wonder.
+    assert!(place.run(&["show", &id(1)]).stderr.is_empty());
 }

@@ -31,7 +31,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<Outcome> {
     let repository = session.repository()?;
     let backup = if arguments.id == "latest" {
         let instance = session.instance_if_any().ok().flatten();
-        arrival::latest(&repository, instance.as_ref())?
+        session.told(arrival::latest(&repository, instance.as_ref())?)
     } else {
         repository.resolve(&arguments.id, None)?
     };

@@ -19,7 +19,7 @@ use obbackup::instance::{self, Environment, Instance};
 use obbackup::job::{self, StatusFiles};
 use obbackup::progress::Progress;
 use obbackup::repository::Repository;
-use obbackup::repository::backups::Backup;
+use obbackup::repository::backups::{Backup, Latest};
 use obbackup::schedule::calendar;
 use obbackup::storage::{self, Storage};
 use obbackup::tomcat::systemd::Systemd;
@@ -207,12 +207,23 @@ impl Session {
 
     /// The backup that `text` names. `latest` is the instance's own where there is one.
     pub fn resolve(&self, repository: &Repository, text: &str) -> Result<Backup> {
-        let instance = if text == "latest" {
-            self.instance_alone()?
-        } else {
-            None
-        };
-        repository.resolve(text, instance.as_ref().map(|instance| instance.id.as_str()))
+        if text != "latest" {
+            return repository.resolve(text, None);
+        }
+        let instance = self.instance_alone()?;
+        let id = instance.as_ref().map(|instance| instance.id.as_str());
+        Ok(self.told(repository.latest(id)?))
+    }
+
+    /// The latest backup, and a word about newer ones that cannot be read.
+    pub fn told(&self, latest: Latest) -> Backup {
+        for (object, reason) in &latest.passed_over {
+            self.warn(&format!(
+                "a newer backup cannot be read, so {} is the latest: `{object}`: {reason} (see obbackup verify)",
+                latest.backup.id.short()
+            ));
+        }
+        latest.backup
     }
 
     /// Threads to work with.

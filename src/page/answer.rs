@@ -105,7 +105,7 @@ fn open<B>(request: &Request<B>, site: &Site) -> Response<String> {
         .and_then(|host| host.parse::<Authority>().ok())
         .map(|authority| authority.host().to_owned());
     let over = site.board.status().outcome.is_some();
-    let (Some(port), Some(host), true) = (site.leads_to, host, over) else {
+    let (Some(port), Some(host), true) = (site.links.port, host, over) else {
         return unavailable(
             "The application is being restored.\n",
             "text/plain; charset=utf-8",

@@ -35,8 +35,6 @@ pub struct Site {
     links: Links,
     board: Board,
     access: Access,
-    /// The application's port, where the page is not on that one.
-    leads_to: Option<u16>,
 }
 
 impl Site {
@@ -46,11 +44,11 @@ impl Site {
             links: Links {
                 application: format!("{context_path}/"),
                 state: format!("{context_path}{}", answer::STATE),
+                port: None,
             },
             access: Access::new(board.token())?,
             context_path: context_path.to_owned(),
             board,
-            leads_to: None,
         })
     }
 
@@ -58,7 +56,7 @@ impl Site {
     pub fn on_own_port(context_path: &str, board: Board, port: u16) -> Result<Self> {
         let mut site = Self::new(context_path, board)?;
         site.links.application = format!("{context_path}{}", answer::OPEN);
-        site.leads_to = Some(port);
+        site.links.port = Some(port);
         Ok(site)
     }
 }
@@ -70,6 +68,7 @@ pub fn proxy_links(file: &Path, context_path: &str) -> Links {
     Links {
         application: format!("{context_path}/"),
         state: format!("{PROXY_PATH}/{name}"),
+        port: None,
     }
 }
 

@@ -196,6 +196,9 @@ pub struct Links {
     pub application: String,
     /// The state as JSON.
     pub state: String,
+    /// The application's port, where the page is on another one: `application` then leads there only while the page is
+    /// served.
+    pub port: Option<u16>,
 }
 
 /// A page, and the nonce that its own style and script have.
@@ -281,6 +284,7 @@ fn render(view: &View, details: &str, links: &Links) -> Result<Page> {
             "stage" => escaped(view.stage),
             "state_url" => escaped(&links.state),
             "application_url" => escaped(&links.application),
+            "port" => links.port.map_or_else(String::new, |port| port.to_string()),
             "meter_hidden" | "steps_hidden" | "foot_hidden" => hidden(text.over).to_owned(),
             "open_hidden" => hidden(!text.link).to_owned(),
             "steps" => steps.clone(),

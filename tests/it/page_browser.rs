@@ -88,6 +88,53 @@ fn about() -> About {
     }
 }
 
+/// A restore of an instance with these sources.
+fn begun(sources: &Path) -> (Place, Job) {
+    std::fs::create_dir(sources.join("config")).unwrap();
+    let properties = "context.name=openbravo\nbbdd.rdbms=POSTGRE\nbbdd.url=jdbc:postgresql://localhost:5432\n\
+        bbdd.sid=x\nbbdd.user=x\nbbdd.password=x\n";
+    std::fs::write(sources.join("config/Openbravo.properties"), properties).unwrap();
+    let instance =
+        Instance::open(sources, &Environment::default(), &Configuration::default()).unwrap();
+    let place = Place::of(&instance);
+    let job = Job::begin(&place, "1", about(), Shown::default()).unwrap();
+    (place, job)
+}
+
+/// The server of such a page ends with the restore, and a page in the background asks too seldom to hear of the end.
+#[test]
+fn a_page_on_a_port_of_its_own_leads_on_when_its_server_is_gone() {
+    let browser = match Browser::start() {
+        Ok(browser) => browser,
+        Err(why) => {
+            return println!(
+                "SKIPPED a_page_on_a_port_of_its_own_leads_on_when_its_server_is_gone: {why}"
+            );
+        }
+    };
+    let sources = tempfile::tempdir().unwrap();
+    let (_place, job) = begun(sources.path());
+    let port = free_port();
+    let site = Arc::new(Site::on_own_port("/openbravo", job.board(), port).unwrap());
+    let server = Server::start(&["127.0.0.1:0".parse().unwrap()], site).unwrap();
+    browser
+        .open(&format!("http://{}/openbravo/", server.addresses()[0]))
+        .unwrap();
+    let link =
+        "const link = document.getElementById('open'); return link.hidden ? null : link.href";
+    assert_eq!(browser.run(link), serde_json::Value::Null);
+    drop(server);
+    let begun = Instant::now();
+    while browser.run(link).is_null() {
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(
+        browser.run(link),
+        format!("http://127.0.0.1:{port}/openbravo/")
+    );
+}
+
 /// Pictures of each state, light and dark, for people to look at.
 #[test]
 #[ignore = "makes pictures to look at: make screenshots"]
@@ -156,22 +203,7 @@ fn pictures() {
     ];
     for (name, stages, details, outcome) in states {
         let sources = tempfile::tempdir().unwrap();
-        std::fs::create_dir(sources.path().join("config")).unwrap();
-        let properties = "context.name=openbravo\nbbdd.rdbms=POSTGRE\nbbdd.url=jdbc:postgresql://localhost:5432\n\
-            bbdd.sid=x\nbbdd.user=x\nbbdd.password=x\n";
-        std::fs::write(
-            sources.path().join("config/Openbravo.properties"),
-            properties,
-        )
-        .unwrap();
-        let instance = Instance::open(
-            sources.path(),
-            &Environment::default(),
-            &Configuration::default(),
-        )
-        .unwrap();
-        let place = Place::of(&instance);
-        let job = Job::begin(&place, "1", about(), Shown::default()).unwrap();
+        let (place, job) = begun(sources.path());
         let watched = job.watch(&Silent);
         for stage in stages {
             match *stage {

@@ -388,7 +388,7 @@ impl Small {
         config.dbname(database);
         config
             .connect(postgres::NoTls)
-            .unwrap_or_else(|error| panic!("{database}: {error}"))
+            .unwrap_or_else(|error| panic!("{database}: {error:?}"))
     }
 }
 

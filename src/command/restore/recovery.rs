@@ -6,6 +6,8 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -22,6 +24,10 @@ use crate::progress::Progress;
 
 const LOCK: &str = "lock";
 const LOCK_MODE: u32 = 0o600;
+/// A child that another thread of this process begins holds the lock of one that has just ended, until it is another
+/// program: that is over in a moment.
+const PATIENCE: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The right to swap or recover this instance; given back when dropped, or when the process ends.
 pub struct AtWork {
@@ -78,10 +84,16 @@ impl AtWork {
             .open(&path)
             .io_context(context)?;
         instance.owner.take(&lock, &path)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { _lock: lock, own })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Error::io(context(), error)),
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(Self { _lock: lock, own })),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                    thread::sleep(INTERVAL);
+                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(Error::io(context(), error)),
+            }
         }
     }
 }

@@ -436,3 +436,28 @@ fn a_restore_that_is_cancelled_while_staging_costs_nothing() {
         assert_eq!(small.recover().unwrap(), None);
     });
 }
+
+/// Where nothing is known of what uses the database, whoever works there would lose what he does.
+#[test]
+fn without_an_application_nobody_may_stay_connected() {
+    on_shared(|cluster, directory| {
+        let (small, id, live) = changed(cluster, directory, "nobody_stays");
+        let client = small.connect("nobody_stays");
+        let error = small.restore(&id, Control::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+        assert!(
+            error.message().contains("has 1 connection (1 of postgres)"),
+            "{error:?}"
+        );
+        assert_eq!(small.state(), live);
+        // Who is just leaving is waited for.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+                drop(client);
+            });
+            small.restore(&id, Control::default()).unwrap();
+        });
+        assert_ne!(small.state(), live);
+    });
+}

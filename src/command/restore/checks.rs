@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::postgresql::Session;
 use crate::postgresql::client::{admits, connect, database_error, get};
 use crate::postgresql::quote;
-use crate::target::database::is_superuser;
-use crate::wording::size;
+use crate::target::database::{is_superuser, standing};
+use crate::wording::{counted, size};
 
 /// Rows that were written after the backup and would be lost from what is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -245,6 +245,10 @@ impl Checks {
     }
 
     fn sessions(&mut self, session: &mut Session, live: &str, control: Control<'_>) -> Result<()> {
+        if control.application.is_none() {
+            // Who is just leaving is in nobody's way.
+            standing::staying(session, live)?;
+        }
         let rows = session
             .client
             .query(
@@ -261,7 +265,11 @@ impl Checks {
         let mut who = BTreeMap::<String, u64>::new();
         let mut stay = BTreeMap::<String, u64>::new();
         for row in &rows {
-            let name = format!("{} `{}`", get::<String>(row, 0)?, get::<String>(row, 1)?);
+            let mut name: String = get(row, 0)?;
+            let program: String = get(row, 1)?;
+            if !program.is_empty() {
+                name = format!("{name} `{program}`");
+            }
             let (of_superuser, ours): (bool, bool) = (get(row, 2)?, get(row, 3)?);
             if !superuser && (of_superuser || !ours) {
                 *stay.entry(name.clone()).or_default() += 1;
@@ -289,8 +297,8 @@ impl Checks {
                 SESSIONS,
                 Health::Failure,
                 format!(
-                    "database `{live}` has {} connections ({})",
-                    rows.len(),
+                    "database `{live}` has {} ({})",
+                    counted(rows.len() as u64, "connection"),
                     list(&who)
                 ),
                 Some("Stop Tomcat and whatever else uses the database, then try again."),

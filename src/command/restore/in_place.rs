@@ -3,6 +3,7 @@
 //! Order: safety backup; new database and new files staged and verified; then the swap ([`super::steps`]),
 //! under a journal ([`super::journal`]). The old database and files are kept.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -23,13 +24,14 @@ use crate::format::manifest::{BackupId, BackupType, Part, Status};
 use crate::format::record::LeaseMode;
 use crate::instance::properties::{self, Properties};
 use crate::instance::{Instance, status};
-use crate::postgresql::client::{Session, database_error};
+use crate::postgresql::client::Session;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::repository::interruption::Held;
 use crate::source::database::read_state;
 use crate::target::database::Change;
 use crate::target::database::standing;
+use crate::wording::counted;
 
 /// Where the state before a restore is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -318,37 +320,23 @@ pub(super) fn refuse_sessions(
     let (Some(connection), None) = (connection, control.application) else {
         return Ok(());
     };
-    let mut session = connection.maintenance()?;
-    let rows = session
-        .client
-        .query(
-            "SELECT coalesce(application_name, '') FROM pg_catalog.pg_stat_activity \
-             WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
-            &[&instance.database.name],
-        )
-        .map_err(|error| database_error("cannot look for connections", error))?;
-    if rows.is_empty() {
+    let database = &instance.database.name;
+    let staying = standing::staying(&mut connection.maintenance()?, database)?;
+    if staying.is_empty() {
         return Ok(());
     }
-    let mut names: Vec<String> = rows
-        .iter()
-        .filter_map(|row| row.try_get::<_, String>(0).ok())
-        .filter(|name| !name.is_empty())
-        .collect();
-    names.sort();
-    names.dedup();
+    let programs = staying.iter().map(|one| one.program.as_str());
+    let names: BTreeSet<&str> = programs.filter(|program| !program.is_empty()).collect();
     let who = if names.is_empty() {
         String::new()
     } else {
+        let names: Vec<_> = names.into_iter().collect();
         format!(" ({})", names.join(", "))
     };
+    let connections = counted(staying.len() as u64, "connection");
     Err(Error::new(
         ErrorKind::Locked,
-        format!(
-            "database `{}` has {} connections{who}",
-            instance.database.name,
-            rows.len()
-        ),
+        format!("database `{database}` has {connections}{who}"),
     )
     .hint("Stop Tomcat and whatever else uses the database, then try again."))
 }

@@ -12,6 +12,8 @@ use crate::postgresql::quote::name;
 
 /// How long others are given to be gone.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A server sees a little later than its client that this is gone.
+const LEAVING: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A database as the server lists it.
@@ -69,44 +71,71 @@ pub fn set_open(session: &mut Session, database: &str, open: bool) -> Result<()>
     )
 }
 
+/// Somebody who is connected to a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connected {
+    pid: i32,
+    role: String,
+    /// What the program calls itself; often nothing.
+    pub program: String,
+}
+
+/// Who is connected to a database, but for autovacuum, which gives way by itself.
+fn connected(session: &mut Session, database: &str) -> Result<Vec<Connected>> {
+    let rows = session
+        .client
+        .query(
+            "SELECT pid, coalesce(usename::text, ''), coalesce(application_name, '') \
+             FROM pg_catalog.pg_stat_activity \
+             WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() \
+             AND coalesce(backend_type, '') NOT LIKE 'autovacuum%'",
+            &[&database],
+        )
+        .map_err(|error| database_error("cannot look for connections", error))?;
+    rows.iter()
+        .map(|row| {
+            Ok(Connected {
+                pid: get(row, 0)?,
+                role: get(row, 1)?,
+                program: get(row, 2)?,
+            })
+        })
+        .collect()
+}
+
+/// Who is connected to a database and stays, after a moment for those who are just leaving.
+pub fn staying(session: &mut Session, database: &str) -> Result<Vec<Connected>> {
+    let deadline = Instant::now() + LEAVING;
+    loop {
+        let connected = connected(session, database)?;
+        if connected.is_empty() || Instant::now() > deadline {
+            return Ok(connected);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// Ends every session in a database that takes no new ones, and waits until the last is gone.
 pub fn end_sessions(session: &mut Session, database: &str) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let rows = session
-            .client
-            .query(
-                "SELECT pid, coalesce(usename::text, ''), coalesce(application_name, '') \
-                 FROM pg_catalog.pg_stat_activity \
-                 WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() \
-                 AND coalesce(backend_type, '') NOT LIKE 'autovacuum%'",
-                &[&database],
-            )
-            .map_err(|error| database_error("cannot look for connections", error))?;
-        if rows.is_empty() {
+        let connected = connected(session, database)?;
+        if connected.is_empty() {
             return Ok(());
         }
         // One by one: a single session that may not be ended must not keep the others.
         let mut refusal = None;
-        for row in &rows {
-            let pid: i32 = get(row, 0)?;
+        for one in &connected {
             let ended = session
                 .client
-                .query("SELECT pg_catalog.pg_terminate_backend($1)", &[&pid]);
+                .query("SELECT pg_catalog.pg_terminate_backend($1)", &[&one.pid]);
             refusal = refusal.or(ended.err());
         }
         if Instant::now() > deadline {
-            let mut who: Vec<String> = rows
+            let mut who: Vec<String> = connected
                 .iter()
-                .map(|row| {
-                    Ok(format!(
-                        "{} `{}` (process {})",
-                        get::<String>(row, 1)?,
-                        get::<String>(row, 2)?,
-                        get::<i32>(row, 0)?
-                    ))
-                })
-                .collect::<Result<_>>()?;
+                .map(|one| format!("{} `{}` (process {})", one.role, one.program, one.pid))
+                .collect();
             who.dedup();
             let error = Error::new(
                 ErrorKind::Locked,

@@ -245,36 +245,19 @@ impl Checks {
     }
 
     fn sessions(&mut self, session: &mut Session, live: &str, control: Control<'_>) -> Result<()> {
-        if control.application.is_none() {
+        let connected = match control.application {
+            Some(_) => standing::connected(session, live)?,
             // Who is just leaving is in nobody's way.
-            standing::staying(session, live)?;
-        }
-        let rows = session
-            .client
-            .query(
-                "SELECT coalesce(a.usename::text, ''), coalesce(a.application_name, ''), \
-                 coalesce(r.rolsuper, true), coalesce(pg_catalog.pg_has_role(a.usesysid, 'MEMBER'), false) \
-                    OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER') \
-                 FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid \
-                 WHERE a.datname = $1 AND a.pid <> pg_catalog.pg_backend_pid() \
-                 AND coalesce(a.backend_type, '') NOT LIKE 'autovacuum%'",
-                &[&live],
-            )
-            .map_err(|error| database_error(WHAT, error))?;
+            None => standing::staying(session, live)?,
+        };
         let superuser = is_superuser(session)?;
         let mut who = BTreeMap::<String, u64>::new();
         let mut stay = BTreeMap::<String, u64>::new();
-        for row in &rows {
-            let mut name: String = get(row, 0)?;
-            let program: String = get(row, 1)?;
-            if !program.is_empty() {
-                name = format!("{name} `{program}`");
+        for one in &connected {
+            if !superuser && (one.is_superuser || !one.may_be_ended) {
+                *stay.entry(one.name()).or_default() += 1;
             }
-            let (of_superuser, ours): (bool, bool) = (get(row, 2)?, get(row, 3)?);
-            if !superuser && (of_superuser || !ours) {
-                *stay.entry(name.clone()).or_default() += 1;
-            }
-            *who.entry(name).or_default() += 1;
+            *who.entry(one.name()).or_default() += 1;
         }
         let list = |who: &BTreeMap<String, u64>| {
             let all: Vec<_> = who
@@ -290,7 +273,7 @@ impl Checks {
                 format!("sessions that this role may not end: {}", list(&stay)),
                 Some("End them, or give a superuser as system role (bbdd.systemUser)."),
             );
-        } else if rows.is_empty() {
+        } else if connected.is_empty() {
             self.add(SESSIONS, Health::Ok, "nobody is connected", None);
         } else if control.application.is_none() {
             self.add(
@@ -298,7 +281,7 @@ impl Checks {
                 Health::Failure,
                 format!(
                     "database `{live}` has {} ({})",
-                    counted(rows.len() as u64, "connection"),
+                    counted(connected.len() as u64, "connection"),
                     list(&who)
                 ),
                 Some("Stop Tomcat and whatever else uses the database, then try again."),

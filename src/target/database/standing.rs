@@ -78,17 +78,34 @@ pub struct Connected {
     role: String,
     /// What the program calls itself; often nothing.
     pub program: String,
+    /// Whether the role is a superuser.
+    pub is_superuser: bool,
+    /// Whether the role that asks may end sessions of this one, unless it is a superuser's.
+    pub may_be_ended: bool,
+}
+
+impl Connected {
+    /// The role and the program, for people.
+    pub fn name(&self) -> String {
+        if self.program.is_empty() {
+            self.role.clone()
+        } else {
+            format!("{} `{}`", self.role, self.program)
+        }
+    }
 }
 
 /// Who is connected to a database, but for autovacuum, which gives way by itself.
-fn connected(session: &mut Session, database: &str) -> Result<Vec<Connected>> {
+pub fn connected(session: &mut Session, database: &str) -> Result<Vec<Connected>> {
     let rows = session
         .client
         .query(
-            "SELECT pid, coalesce(usename::text, ''), coalesce(application_name, '') \
-             FROM pg_catalog.pg_stat_activity \
-             WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() \
-             AND coalesce(backend_type, '') NOT LIKE 'autovacuum%'",
+            "SELECT a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), \
+             coalesce(r.rolsuper, true), coalesce(pg_catalog.pg_has_role(a.usesysid, 'MEMBER'), false) \
+                OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER') \
+             FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid \
+             WHERE a.datname = $1 AND a.pid <> pg_catalog.pg_backend_pid() \
+             AND coalesce(a.backend_type, '') NOT LIKE 'autovacuum%'",
             &[&database],
         )
         .map_err(|error| database_error("cannot look for connections", error))?;
@@ -98,6 +115,8 @@ fn connected(session: &mut Session, database: &str) -> Result<Vec<Connected>> {
                 pid: get(row, 0)?,
                 role: get(row, 1)?,
                 program: get(row, 2)?,
+                is_superuser: get(row, 3)?,
+                may_be_ended: get(row, 4)?,
             })
         })
         .collect()
@@ -134,7 +153,7 @@ pub fn end_sessions(session: &mut Session, database: &str) -> Result<()> {
         if Instant::now() > deadline {
             let mut who: Vec<String> = connected
                 .iter()
-                .map(|one| format!("{} `{}` (process {})", one.role, one.program, one.pid))
+                .map(|one| format!("{} (process {})", one.name(), one.pid))
                 .collect();
             who.dedup();
             let error = Error::new(

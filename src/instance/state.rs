@@ -9,6 +9,8 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
@@ -25,6 +27,10 @@ pub const PRIVATE: u32 = 0o700;
 pub const PASSABLE: u32 = 0o755;
 
 const STATE: &str = "state";
+
+/// How long a lock is waited for that is held for a moment only.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// `.obbackup/state` below the sources.
 #[derive(Debug, Clone)]
@@ -150,6 +156,22 @@ impl StateDirectory {
                 format!("cannot lock `{}`", self.path.join(name).display()),
                 error,
             )),
+        }
+    }
+}
+
+/// Locks a file that is otherwise held for a moment only: by whoever looks whether somebody has it, and by a child that
+/// another thread of this process begins, which has all files of it until it is another program. Whether it was to be had.
+pub fn lock_soon(file: &File) -> io::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+                thread::sleep(LOCK_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }

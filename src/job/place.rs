@@ -4,8 +4,6 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
@@ -14,7 +12,7 @@ use super::status::{Outcome, Status, Verdict};
 use crate::config::{Owner, Secret, write_private};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::format::id::random_id;
-use crate::instance::state::{PASSABLE, PRIVATE, make_directory};
+use crate::instance::state::{PASSABLE, PRIVATE, lock_soon, make_directory};
 use crate::instance::{Instance, OWN_DIRECTORY};
 
 const JOBS: &str = "jobs";
@@ -24,9 +22,6 @@ const LOG: &str = "log";
 const TOKEN: &str = "token";
 /// So many are kept; each is some kilobytes.
 const KEPT_JOBS: usize = 20;
-/// Whoever only looks whether a restore runs holds the lock for a moment.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The directory of an instance's jobs.
 #[derive(Debug, Clone)]
@@ -106,23 +101,14 @@ impl Place {
             .open(&path)
             .io_context(failed)?;
         self.owner.take(&file, &path)?;
-        let begun = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
-                    thread::sleep(INTERVAL);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::new(
-                        ErrorKind::Locked,
-                        "another restore of this instance is running",
-                    )
-                    .hint("Follow it with `obbackup status --follow`."));
-                }
-                Err(TryLockError::Error(error)) => return Err(Error::io(failed(), error)),
-            }
+        if lock_soon(&file).io_context(failed)? {
+            return Ok(file);
         }
+        Err(Error::new(
+            ErrorKind::Locked,
+            "another restore of this instance is running",
+        )
+        .hint("Follow it with `obbackup status --follow`."))
     }
 
     /// Whether a restore runs, in whichever process.

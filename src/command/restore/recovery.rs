@@ -4,10 +4,8 @@
 //! system gives a lock back whichever way its holder ends, so there are no stale ones, and no number of a
 //! process that means another one by now.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -19,15 +17,11 @@ use crate::command::database;
 use crate::command::surroundings::Surroundings;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::instance::Instance;
-use crate::instance::state::{PRIVATE, make_directory};
+use crate::instance::state::{PRIVATE, lock_soon, make_directory};
 use crate::progress::Progress;
 
 const LOCK: &str = "lock";
 const LOCK_MODE: u32 = 0o600;
-/// A child that another thread of this process begins holds the lock of one that has just ended, until it is another
-/// program: that is over in a moment.
-const PATIENCE: Duration = Duration::from_secs(1);
-const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The right to swap or recover this instance; given back when dropped, or when the process ends.
 pub struct AtWork {
@@ -84,17 +78,8 @@ impl AtWork {
             .open(&path)
             .io_context(context)?;
         instance.owner.take(&lock, &path)?;
-        let begun = Instant::now();
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Some(Self { _lock: lock, own })),
-                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
-                    thread::sleep(INTERVAL);
-                }
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(Error::io(context(), error)),
-            }
-        }
+        let is_ours = lock_soon(&lock).io_context(context)?;
+        Ok(is_ours.then_some(Self { _lock: lock, own }))
     }
 }
 
